@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""A Backend with everything in it, for what stands above one; it records the verbs it is asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from usblkback_tui.engine.api import AttachPlan, AttachRequest
+from usblkback_tui.engine.latency import BUCKETS
+from usblkback_tui.engine.snapshot import (
+    Counters,
+    DiskView,
+    DomainView,
+    Event,
+    Health,
+    Histogram,
+    Latency,
+    RingView,
+    Severity,
+    Snapshot,
+    StateChange,
+)
+from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.states import XenbusState
+
+
+def a_disk(domid: int = 3, vdev: str = "xvdb", devid: int = 51728, **changes: object) -> DiskView:
+    """A connected disk with numbers everywhere."""
+    values: dict[str, object] = {
+        "domid": domid,
+        "domain": f"g{domid}",
+        "devid": devid,
+        "vdev": vdev,
+        "image": "/img/größe 1.img",
+        "mode": "w",
+        "kind": "usblkback",
+        "sectors": 131072,
+        "frontend_state": XenbusState.CONNECTED,
+        "backend_state": XenbusState.CONNECTED,
+        "frontend_since": 1000.25,
+        "backend_since": 1000.5,
+        "online": True,
+        "owned": True,
+        "health": Health(Severity.WARNING, "slow"),
+        "counters": Counters(reads=70, writes=30, bytes_read=286720, bytes_written=122880, errors=1, in_flight=2),
+        "latency": Latency(read=Histogram(tuple(range(BUCKETS)))),
+        "rings": (RingView(0, 32, 1, "x86_64-abi", "persistent", "pread", 17, req_prod=2**32 - 1),),
+        "transitions": (StateChange(999.0, "frontend", XenbusState.INIT_WAIT, XenbusState.CONNECTED),),
+    }
+    return DiskView(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class FakeBackend:
+    """Answers at once, unless ``hold`` is cleared: then attach and detach wait for it."""
+
+    def __init__(self) -> None:
+        self.disks: tuple[DiskView, ...] = (a_disk(),)
+        self.log: list[Event] = []
+        self.calls: list[tuple[object, ...]] = []
+        self.error: Exception | None = None
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def say(self, text: str, **values: object) -> Event:
+        event = Event(len(self.log) + 1, time.time(), Severity.GOOD, text, **values)  # type: ignore[arg-type]
+        self.log.append(event)
+        return event
+
+    def snapshot(self) -> Snapshot:
+        if self.error:
+            raise self.error
+        domains = (DomainView(0, "Domain-0"), DomainView(3, "g3"))
+        return Snapshot(1234.5, 12.5, "sim", 0, domains, self.disks, 64, 1000.0)
+
+    def events(self, after: int) -> tuple[Event, ...]:
+        return tuple(event for event in self.log if event.seq > after)
+
+    def plan(self, request: AttachRequest) -> AttachPlan:
+        self.calls.append(("plan", request))
+        if request.image == "/missing":
+            raise UserError("image '/missing' is not there", fix="create it", key="image", value="/missing")
+        return AttachPlan(
+            3, "g3", request.vdev, 51728, request.image, request.mode, 8, (("/local/a", "1"), ("/local/b", ""))
+        )
+
+    def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
+        self.calls.append(("attach", request, wait))
+        self.hold.wait(30)
+        self.plan(request)
+        disk = a_disk(vdev=request.vdev, mode=request.mode, image=request.image, domain=request.domain)
+        if request.domain == "slow":
+            disk = a_disk(vdev=request.vdev, domain="slow", frontend_state=XenbusState.INITIALISING)
+        self.disks = (*self.disks, disk)
+        return disk
+
+    def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
+        self.calls.append(("detach", domain, vdev, force, wait))
+        self.hold.wait(30)
+        if vdev == "xvdz":
+            raise UserError(f"{vdev} of {domain} is not attached", fix="see usblkback-tui status", key="vdev")
+
+    def next_vdev(self, domain: str) -> str:
+        return "xvdc" if domain == "g3" else "xvda"

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""Settings: precedence, every range at both its ends, and errors that name file, key, value and fix."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from pathlib import Path
+
+import pytest
+
+from usblkback_tui.engine.config import default_files, environment_names, load_settings, read_file
+from usblkback_tui.engine.config_rules import RULES
+from usblkback_tui.engine.config_values import ConfigError, key_of
+from usblkback_tui.engine.settings import (
+    DemoSettings,
+    DiskSettings,
+    EngineSettings,
+    GuestSettings,
+    Settings,
+    UiSettings,
+)
+
+EXAMPLE = Path(__file__).parents[2] / "config.toml"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> typing.Callable[[str], Path]:
+    def put(text: str) -> Path:
+        file = tmp_path / "config.toml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return put
+
+
+Write = typing.Callable[[str], Path]
+
+
+def test_the_example_is_the_defaults() -> None:
+    assert read_file(EXAMPLE) == Settings()
+
+
+def test_the_example_shows_every_key() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for cls in (EngineSettings, DiskSettings, GuestSettings, UiSettings):
+        for field in dataclasses.fields(cls):
+            assert f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
+
+
+def test_each_rule_names_a_field() -> None:
+    for cls, name in RULES:
+        assert name in {field.name for field in dataclasses.fields(cls)}
+
+
+def test_a_whole_file(write: Write) -> None:
+    settings = read_file(
+        write(
+            """
+            [engine]
+            kinds = ["vbd", "usblkback"]
+            max_disks = 3
+            detach_seconds = 2
+            persistent_grants = false
+            [[disk]]
+            domain = "g1"
+            image = "/img/a"
+            vdev = "xvdb"
+            mode = "r"
+            [[disk]]
+            domain = "g1"
+            image = "/img/b"
+            vdev = "xvdc"
+            [demo]
+            guest = [{name = "a", disks = ["xvda", "xvdb"], rate = 5}]
+            [ui]
+            refresh_hz = 10
+            """
+        )
+    )
+    assert settings.engine == EngineSettings(
+        kinds=("vbd", "usblkback"), max_disks=3, detach_seconds=2.0, persistent_grants=False
+    )
+    assert isinstance(settings.engine.detach_seconds, float)
+    assert settings.disks == (
+        DiskSettings("g1", "/img/a", "xvdb", "r"),
+        DiskSettings("g1", "/img/b", "xvdc", "w"),
+    )
+    assert settings.demo == DemoSettings((GuestSettings("a", ("xvda", "xvdb"), rate=5),))
+    assert settings.ui.refresh_hz == 10.0
+
+
+def test_an_empty_file_is_the_defaults(write: Write) -> None:
+    assert read_file(write("")) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value", "words"),
+    [
+        ("[engine]\nmax_disk = 3", "engine.max_disk", "", "did you mean 'max_disks'?"),
+        ("[engin]\n", "engin", "", "did you mean 'engine'?"),
+        ("[engine]\nqqq = 3", "engine.qqq", "", "the keys here are affinity, "),
+        ("[[disks]]\ndomain = 'a'", "disks", "", "did you mean 'disk'?"),
+        ("[engine]\nmax_disks = '3'", "engine.max_disks", "3", "is '3'; set it to a whole number from 1 to 4096"),
+        ("[engine]\nmax_disks = true", "engine.max_disks", "True", "is true; set it to a whole number"),
+        ("[engine]\nmax_disks = 2.0", "engine.max_disks", "2.0", "a whole number from 1 to 4096"),
+        ("[engine]\npersistent_grants = 1", "engine.persistent_grants", "1", "true or false"),
+        ("[engine]\nsocket = 1", "engine.socket", "1", "text in quotes"),
+        ("[engine]\nkinds = 'vbd'", "engine.kinds", "vbd", "a list of names"),
+        ("[engine]\nkinds = []", "engine.kinds", "[]", "at least one"),
+        ("[engine]\nkinds = ['vbd', 'VBD']", "engine.kinds[1]", "VBD", "lower-case letters"),
+        ("[engine]\nkinds = ['vbd', 'vbd']", "engine.kinds", "vbd", "twice"),
+        ("[engine]\nkinds = ['']", "engine.kinds[0]", "", "lower-case letters"),
+        ("[engine]\ndetach_seconds = nan", "engine.detach_seconds", "nan", "a number from 0 to 600"),
+        ("[engine]\naffinity = 5000", "engine.affinity", "5000", "a CPU this process may run on"),
+        ("engine = 3", "engine", "3", "a table, written as [engine]"),
+        ("disk = 3", "disk", "3", "[[disk]]"),
+        ("disk = [3]", "disk[0]", "3", "a table"),
+        ("[[disk]]\ndomain='a'\nimage='b'\nvdev='xvda'\n[[disk]]\nvdev='xvdb'", "disk[1].domain", "", "is missing"),
+        ("[[disk]]\ndomain='a'\nimage='b'\nvdev='vda'", "disk[0].vdev", "vda", "such as xvdb"),
+        ("[[disk]]\ndomain='a'\nimage=' '\nvdev='xvda'", "disk[0].image", " ", "not empty"),
+        ("[[disk]]\ndomain='a'\nimage='b'\nvdev='xvda'\nmode='rw'", "disk[0].mode", "rw", '"r" or "w"'),
+        (
+            "[[disk]]\ndomain='a'\nimage='b'\nvdev='xvda'\n[[disk]]\ndomain='a'\nimage='c'\nvdev='xvda'",
+            "disk[1].vdev",
+            "xvda",
+            "the same domain and vdev as disk[0]",
+        ),
+        ("[[demo.guest]]\nname='a'\n[[demo.guest]]\nname='a'", "demo.guest[1].name", "a", "the same name"),
+        ("[[demo.guest]]\nname='a'\ndisks=['xvda', 3]", "demo.guest[0].disks[1]", "3", "such as xvdb"),
+        ("[[demo.guest]]\nname='a'\nblock_kib = 6", "demo.guest[0].block_kib", "6", "a multiple of 4"),
+        ("[ui]\ntheme = ''", "ui.theme", "", "not empty"),
+    ],
+)
+def test_refusals(write: Write, text: str, key: str, value: str, words: str) -> None:
+    file = write(text)
+    with pytest.raises(ConfigError) as caught:
+        read_file(file)
+    assert caught.value.key == key
+    assert caught.value.value == value
+    assert str(caught.value).startswith(f"{file}: {key} ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "good", "bad"),
+    [
+        ("engine", "max_disks", (1, 4096), (0, 4097)),
+        ("engine", "detach_seconds", (0, 600), (-0.1, 600.1)),
+        ("engine", "persistent_pages", (0, 65536), (-1, 65537)),
+        ("engine", "indirect_segments", (0, 11, 256), (-1, 1, 10, 257)),
+        ("engine", "poll_us", (0, 1000), (-1, 1001)),
+        ("ui", "refresh_hz", (0.5, 10), (0.49, 10.01)),
+        ("demo.guest", "size_mib", (1, 100_000), (0, -1)),
+        ("demo.guest", "read_percent", (0, 100), (-1, 101)),
+        ("demo.guest", "block_kib", (4, 1024), (0, 3, 1028)),
+        ("demo.guest", "depth", (1, 256), (0, 257)),
+        ("demo.guest", "rate", (0, 1_000_000), (-1,)),
+    ],
+)
+def test_ranges(write: Write, table: str, key: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
+    head = "[[demo.guest]]\nname = 'a'" if table == "demo.guest" else f"[{table}]"
+    for value in good:
+        settings = read_file(write(f"{head}\n{key} = {value}"))
+        part = settings.demo.guests[0] if table == "demo.guest" else getattr(settings, table)
+        assert getattr(part, key) == value
+    for value in bad:
+        with pytest.raises(ConfigError, match=f"{key} is {value}; set it to "):
+            read_file(write(f"{head}\n{key} = {value}"))
+
+
+def test_affinity_of_an_existing_cpu(write: Write) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    assert read_file(write(f"[engine]\naffinity = {cpu}")).engine.affinity == cpu
+
+
+def test_syntax_errors_name_file_and_line(write: Write) -> None:
+    file = write("[engine]\nmax_disks = = 3\n")
+    with pytest.raises(ConfigError, match=r"no valid TOML: .*line 2") as caught:
+        read_file(file)
+    assert str(file) in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_bytes(b"# ok\n\xff\n")
+    with pytest.raises(ConfigError, match="no UTF-8 text at byte 5"):
+        read_file(file)
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.toml: cannot be read: no such file.*--config"):
+        load_settings(tmp_path / "missing.toml", env={})
+    with pytest.raises(ConfigError, match="is a directory"):
+        load_settings(tmp_path, env={})
+
+
+def test_precedence(write: Write) -> None:
+    file = write("[engine]\nmax_disks = 3\npoll_us = 3\npersistent_pages = 3\n")
+    env = {"USBLKBACK_MAX_DISKS": "4", "USBLKBACK_POLL_US": "4"}
+    engine = load_settings(file, env=env, options={"max_disks": 5}).engine
+    assert (engine.max_disks, engine.poll_us, engine.persistent_pages, engine.indirect_segments) == (5, 4, 3, 256)
+
+
+def test_default_files_in_order(tmp_path: Path) -> None:
+    assert [str(one) for one in default_files({"HOME": "/home/u"})] == [
+        "/home/u/.config/usblkback-tui/config.toml",
+        "/etc/usblkback-tui/config.toml",
+    ]
+    assert [str(one) for one in default_files({})] == ["/etc/usblkback-tui/config.toml"]
+    own = tmp_path / "usblkback-tui" / "config.toml"
+    own.parent.mkdir()
+    own.write_text("[engine]\nmax_disks = 7\n")
+    assert load_settings(env={"XDG_CONFIG_HOME": str(tmp_path)}).engine.max_disks == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("USBLKBACK_SOCKET", "/tmp/s", "/tmp/s"),
+        ("USBLKBACK_KINDS", "vbd, qdisk", ("vbd", "qdisk")),
+        ("USBLKBACK_HIGH_PRIORITY", "yes", True),
+        ("USBLKBACK_GRANT_COPY", "0", False),
+        ("USBLKBACK_DETACH_SECONDS", "2.5", 2.5),
+        ("USBLKBACK_AFFINITY", "", None),
+        ("USBLKBACK_REFRESH_HZ", "2", 2.0),
+        ("USBLKBACK_THEME", "nord", "nord"),
+    ],
+)
+def test_environment(name: str, text: str, value: object) -> None:
+    settings = load_settings(Path(EXAMPLE), env={name: text})
+    key = name.removeprefix("USBLKBACK_").lower()
+    part = settings.ui if key in ("refresh_hz", "theme") else settings.engine
+    assert getattr(part, key) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("USBLKBACK_MAX_DISKS", "many", "USBLKBACK_MAX_DISKS is 'many'; set it to a whole number from 1 to 4096"),
+        ("USBLKBACK_MAX_DISKS", "0", "USBLKBACK_MAX_DISKS is 0; set it to"),
+        ("USBLKBACK_WAIT", "perhaps", "USBLKBACK_WAIT is 'perhaps'; set it to 1 or 0"),
+        ("USBLKBACK_MAXDISKS", "3", "USBLKBACK_MAXDISKS is unknown; did you mean 'USBLKBACK_MAX_DISKS'?"),
+        ("USBLKBACK_KINDS", "", "USBLKBACK_KINDS is []; set it to a list with at least one element"),
+    ],
+)
+def test_environment_refusals(name: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(EXAMPLE, env={name: text})
+    assert words in str(caught.value)
+    assert caught.value.key == name
+
+
+def test_options_are_checked_like_keys() -> None:
+    with pytest.raises(ConfigError, match="option: --affinity is 9999; set it to the number of a CPU"):
+        load_settings(EXAMPLE, env={}, options={"affinity": 9999})
+
+
+def test_every_engine_and_ui_key_has_a_variable() -> None:
+    fields = [*dataclasses.fields(EngineSettings), *dataclasses.fields(UiSettings)]
+    assert set(environment_names()) == {f"USBLKBACK_{field.name.upper()}" for field in fields}
+    assert len(fields) == len({field.name for field in fields}), "a key in two tables has one variable"
+
+
+def test_singular_names_are_for_tables_only() -> None:
+    hints = typing.get_type_hints(GuestSettings)
+    assert [key_of(field, hints[field.name]) for field in dataclasses.fields(GuestSettings)][:2] == ["name", "disks"]

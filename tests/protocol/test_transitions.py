@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""The table against the frontends it was made for, and against its own two rules."""
+
+from itertools import product
+
+import pytest
+
+from usblkback_tui.protocol.states import XenbusState as S
+from usblkback_tui.protocol.transitions import TABLE, Action, Turn, decide
+
+PAIRS = list(product(S, S))
+LEADS_TO = {
+    Action.OFFER: S.INIT_WAIT,
+    Action.RESTART: S.INIT_WAIT,
+    Action.CONNECT: S.CONNECTED,
+    Action.CLOSE: S.CLOSING,
+    Action.DISCONNECT: S.CLOSED,
+}
+
+
+def settle(front: S, back: S, *, online: bool = True) -> S:
+    """Follow the table until it waits; it must do so in a few steps."""
+    for _ in range(4):
+        action = decide(front, back, online=online).action
+        if action is Action.WAIT:
+            return back
+        back = LEADS_TO[action]
+    raise AssertionError(f"no rest at {front.word}/{back.word}")
+
+
+def test_every_pair_has_a_cell_with_a_reason() -> None:
+    assert set(TABLE) == set(PAIRS)
+    for cell in TABLE.values():
+        assert len(cell.reason.split()) >= 1
+        assert (cell.turn is Turn.BACKEND) == (cell.action is not Action.WAIT)
+
+
+@pytest.mark.parametrize(("front", "back"), PAIRS)
+@pytest.mark.parametrize("online", [True, False])
+def test_every_pair_comes_to_rest(front: S, back: S, online: bool) -> None:
+    settle(front, back, online=online)
+
+
+@pytest.mark.parametrize("front", list(S))
+def test_closed_is_left_only_for_a_frontend_that_starts_again(front: S) -> None:
+    assert (settle(front, S.CLOSED) is not S.CLOSED) == (front is S.INITIALISING)
+
+
+@pytest.mark.parametrize(("front", "back"), PAIRS)
+def test_nothing_begins_on_a_device_that_is_being_removed(front: S, back: S) -> None:
+    action = decide(front, back, online=False).action
+    assert action not in (Action.OFFER, Action.CONNECT, Action.RESTART)
+    assert decide(front, S.CLOSED, online=False).action is Action.WAIT
+
+
+def walk(*steps: tuple[S, S], start: S = S.INITIALISING) -> None:
+    """Each step: the frontend moves to the first, the backend must come to rest at the second."""
+    back = start
+    for front, expected in steps:
+        back = settle(front, back)
+        assert back is expected, f"frontend {front.word}: backend {back.word}, expected {expected.word}"
+
+
+def test_linux() -> None:
+    walk((S.INITIALISING, S.INIT_WAIT), (S.INITIALISED, S.CONNECTED), (S.CONNECTED, S.CONNECTED))
+    walk((S.CLOSING, S.CLOSING), (S.CLOSED, S.CLOSED), (S.INITIALISING, S.INIT_WAIT), start=S.CONNECTED)
+
+
+def test_winvbd_closes_first_then_connects() -> None:
+    walk(
+        (S.CLOSING, S.CLOSING),
+        (S.CLOSED, S.CLOSED),
+        (S.INITIALISING, S.INIT_WAIT),
+        (S.INITIALISED, S.CONNECTED),
+        (S.CONNECTED, S.CONNECTED),
+        start=S.INIT_WAIT,
+    )
+
+
+def test_ovmf_and_u_boot_skip_initialised() -> None:
+    for start in (S.INITIALISING, S.INIT_WAIT):
+        walk((S.CONNECTED, S.CONNECTED), (S.CLOSING, S.CLOSING), (S.CLOSED, S.CLOSED), (S.INITIALISING, S.INIT_WAIT),
+             start=start)  # fmt: skip
+
+
+def test_grub_goes_straight_to_closed_and_polls_for_six() -> None:
+    walk((S.INITIALISED, S.CONNECTED), (S.CLOSED, S.CLOSED), (S.CLOSED, S.CLOSED), (S.INITIALISING, S.INIT_WAIT),
+         start=S.INIT_WAIT)  # fmt: skip
+
+
+def test_a_guest_that_crashes_and_boots_again_is_met_at_init_wait() -> None:
+    assert decide(S.INITIALISING, S.CONNECTED).action is Action.RESTART
+    walk((S.INITIALISING, S.INIT_WAIT), (S.INITIALISED, S.CONNECTED), start=S.CONNECTED)
+
+
+def test_a_toolstack_detach_waits_for_the_guest_and_then_stays_closed() -> None:
+    assert settle(S.CONNECTED, S.CLOSING, online=False) is S.CLOSING
+    assert settle(S.CLOSING, S.CLOSING, online=False) is S.CLOSING
+    assert settle(S.CLOSED, S.CLOSING, online=False) is S.CLOSED
+    assert settle(S.INITIALISING, S.CLOSED, online=False) is S.CLOSED
+
+
+@pytest.mark.parametrize("front", [S.UNKNOWN, S.INITIALISING, S.INIT_WAIT])
+def test_a_device_nobody_connected_to_can_be_removed(front: S) -> None:
+    assert settle(front, S.CLOSING, online=False) is S.CLOSED
+
+
+def test_a_guest_that_is_gone_is_let_go() -> None:
+    for back in (S.INITIALISED, S.CONNECTED, S.CLOSING):
+        assert settle(S.UNKNOWN, back) is S.CLOSED

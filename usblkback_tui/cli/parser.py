@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Every command and option.  Imports no command: ``--help`` has to be quick, and most need only a few modules.
+
+Options of the whole program are taken before and after the command's name; their defaults are left out of the namespace
+so that one place does not undo the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from usblkback_tui import __version__
+
+_EXAMPLES = """\
+examples:
+  usblkback-tui                          the terminal UI on this machine's engine
+  usblkback-tui demo                     the same on guests simulated in this process, without Xen
+  usblkback-tui serve                    an engine without a screen
+  usblkback-tui attach web disk.img xvdb give domain web the image disk.img as xvdb
+  usblkback-tui status --json            what is attached, for scripts
+  usblkback-tui doctor                   what is missing on this machine, and how to mend it
+
+exit codes: 0 done, 1 failed, 2 wrong usage or nothing to talk to
+"""
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The namespace of a command line; ``run`` is the command.  Exits like argparse."""
+    return _parser().parse_args(argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    _common_options(common)
+    engine = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    _engine_options(engine)
+    parser = _Parser(
+        prog="usblkback-tui",
+        description="A completely userspace block backend for Xen guests, run from a terminal UI.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common, engine],
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--version", action="version", version=f"usblkback-tui {__version__}")
+    parser.set_defaults(run=_lazy("tui"))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, summary: str, examples: str, *parents: _Parser) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common, *parents],
+        )
+        made.set_defaults(run=_lazy(name))
+        return made
+
+    demo = command(
+        "demo",
+        "guests simulated in this process, with the terminal UI or without",
+        "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n  usblkback-tui demo --json | jq .verified",
+        engine,
+    )
+    demo.add_argument("--headless", action="store_true", help="print a line a second instead of showing the UI")
+    demo.add_argument(
+        "--seconds", type=_seconds, metavar="N", help="end after N seconds (10 when there is no terminal)"
+    )
+    _json(demo, "print the summary as JSON; implies --headless")
+
+    command(
+        "serve",
+        "run the engine without a screen until SIGTERM",
+        "  usblkback-tui serve\n  usblkback-tui serve --config /etc/usblkback-tui/config.toml --wait",
+        engine,
+    )
+
+    attach = command(
+        "attach",
+        "give a domain an image as a disk",
+        "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10",
+    )
+    attach.add_argument("domain", metavar="DOMAIN", help="name or domid")
+    attach.add_argument("image", metavar="IMAGE", help="raw image file or block device")
+    attach.add_argument("vdev", metavar="VDEV", help="the disk's name in the guest, such as xvdb")
+    attach.add_argument("--mode", choices=("r", "w"), default="w", help="r: the guest may only read (default: w)")
+    attach.add_argument(
+        "--wait",
+        dest="wait_seconds",
+        type=_seconds,
+        metavar="SECONDS",
+        help="wait until both ends are Connected; exit 1 when they are not after SECONDS",
+    )
+    _json(attach, "print the disk as JSON")
+
+    detach = command(
+        "detach",
+        "take a disk from a domain",
+        "  usblkback-tui detach web xvdb\n  usblkback-tui detach web xvdb --force --wait 3",
+    )
+    detach.add_argument("domain", metavar="DOMAIN", help="name or domid")
+    detach.add_argument("vdev", metavar="VDEV", help="the disk's name in the guest, such as xvdb")
+    detach.add_argument("--force", action="store_true", help="take it away when the guest does not let go in time")
+    detach.add_argument(
+        "--wait",
+        dest="wait_seconds",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long the guest has to let go (default: detach_seconds of the config)",
+    )
+    _json(detach, "print the outcome as JSON")
+
+    status = command(
+        "status", "show what is attached", "  usblkback-tui status\n  usblkback-tui status --json | jq .disks"
+    )
+    _json(status, "print it as JSON (docs/json.md)")
+
+    watch = command(
+        "watch", "print events as they happen", "  usblkback-tui watch\n  usblkback-tui watch --json | jq .text"
+    )
+    _json(watch, "print each event as a line of JSON (docs/json.md)")
+
+    _image(
+        command(
+            "image",
+            "create and look at images",
+            "  usblkback-tui image create disk.img 10G\n  usblkback-tui image info disk.img --json",
+        ),
+        common,
+    )
+
+    doctor = command(
+        "doctor",
+        "say what is missing on this machine, and how to mend it",
+        "  usblkback-tui doctor\n  usblkback-tui doctor --json | jq .ready",
+    )
+    _json(doctor, "print it as JSON (docs/json.md)")
+    return parser
+
+
+def _image(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    create = verbs.add_parser(
+        "create",
+        help="create a raw image of zeros",
+        description="Create a raw image of zeros; never overwrites.",
+        epilog="examples:\n  usblkback-tui image create disk.img 10G\n"
+        "  usblkback-tui image create disk.img 1.5G --preallocate",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    create.add_argument("path", metavar="PATH", help="the file to create")
+    create.add_argument("size", metavar="SIZE", help="bytes, or with a suffix: 512M, 10G, 1.5T")
+    create.add_argument("--preallocate", action="store_true", help="reserve the space now")
+    _json(create, "print the new image as JSON")
+    create.set_defaults(run=_lazy("image", "run_create"))
+    info = verbs.add_parser(
+        "info",
+        help="say what an image holds and who uses it",
+        description="Say what an image holds and who uses it; writes nothing.",
+        epilog="examples:\n  usblkback-tui image info disk.img\n  usblkback-tui image info /dev/vg/data --json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    info.add_argument("path", metavar="PATH", help="an image file or a block device")
+    _json(info, "print it as JSON (docs/json.md)")
+    info.set_defaults(run=_lazy("image", "run_info"))
+
+
+def _common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read settings from FILE instead of the default places"
+    )
+    parser.add_argument("--socket", metavar="PATH", help="the engine's control socket")
+
+
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--affinity", type=int, metavar="CPU", help="pin the whole process to one CPU")
+    parser.add_argument(
+        "--high-priority", action="store_true", default=argparse.SUPPRESS, help="run at a higher scheduling priority"
+    )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="wait for the hypervisor's devices and store to appear instead of failing",
+    )
+
+
+def _json(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: use seconds from 0 to 86400")
+    return value
+
+
+def _lazy(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
+    def run(args: argparse.Namespace) -> int:
+        command = importlib.import_module(f"usblkback_tui.cli.{module}")
+        return int(getattr(command, function)(args))
+
+    return run
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on stderr in place of argparse's usage and line."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options["allow_abbrev"] = False
+        super().__init__(*args, **options)
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"usblkback-tui: {message}; see {self.prog} --help\n")

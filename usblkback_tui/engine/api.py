@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The few verbs people have, as the UI and the CLI see them.
+
+A local :class:`~usblkback_tui.engine.engine.Engine` and a remote one behind a socket both fit.  Verbs may block (image
+checks, a detach deadline), so a UI calls them from a worker thread; ``snapshot`` and ``events`` never block for long.
+Every verb raises :class:`~usblkback_tui.protocol.errors.UserError` with the sentence to show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """What an operator asks for.  ``domain`` is a name or a domid in digits."""
+
+    domain: str
+    image: str
+    vdev: str
+    mode: str = "w"
+
+
+@dataclass(frozen=True, slots=True)
+class AttachPlan:
+    """A checked request: what would be written, nothing written yet."""
+
+    domid: int
+    domain: str
+    vdev: str
+    devid: int
+    image: str
+    mode: str
+    sectors: int
+    writes: tuple[tuple[str, str], ...]
+    """(path, value) in the order of the transaction."""
+
+
+class Backend(Protocol):
+    """An engine to look at and to act on."""
+
+    def snapshot(self) -> Snapshot:
+        """The state right now."""
+        ...
+
+    def events(self, after: int) -> tuple[Event, ...]:
+        """The kept events with ``seq > after``, oldest first."""
+        ...
+
+    def plan(self, request: AttachRequest) -> AttachPlan:
+        """Check everything an attach checks, and say what it would write."""
+        ...
+
+    def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
+        """Write both directories and serve the disk; wait up to ``wait`` seconds for both ends to be Connected.
+
+        Returns the disk as it then is; a frontend that has not connected yet is no error.
+        """
+        ...
+
+    def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
+        """Close gracefully and remove what was written; UserError when the guest has not let go after ``wait`` seconds.
+
+        With ``force`` the ring is then taken away and the directories are removed.
+        """
+        ...
+
+    def next_vdev(self, domain: str) -> str:
+        """The first free xvd name of a domain."""
+        ...

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What an attach writes and what a removal takes away, as one commit each."""
+
+from __future__ import annotations
+
+from usblkback_tui.engine.host.seam import Change, Expect, Put, Remove
+from usblkback_tui.protocol.backend import attach_keys
+from usblkback_tui.protocol.keys import backend_path, domain_path, error_path, frontend_path
+
+
+def attach_commit(me: int, kind: str, domid: int, devid: int, image: str, mode: str) -> list[Change]:
+    """Both directories of a new vbd, as a toolstack writes them; refused while the frontend's already exists.
+
+    Each end owns its directory and the other may read it; keys inherit that.  The frontend's state goes last, because a
+    new directory makes the guest look at once.
+    """
+    back_keys, front_keys = attach_keys(me, kind, domid, devid, image, mode)
+    back, front = backend_path(me, kind, domid, devid), frontend_path(domid, devid)
+    return [
+        Expect(domain_path(domid), present=True),
+        Expect(front, present=False),
+        Expect(back, present=False),
+        Put(back, "", owner=me, readers=(domid,)),
+        *(Put(f"{back}/{key}", value) for key, value in back_keys),
+        Put(front, "", owner=domid, readers=(me,)),
+        *(Put(f"{front}/{key}", value) for key, value in front_keys),
+    ]
+
+
+def planned_writes(commit: list[Change]) -> tuple[tuple[str, str], ...]:
+    """The (path, value) pairs of a commit, for a preview."""
+    return tuple((change.path, change.value) for change in commit if isinstance(change, Put))
+
+
+def removal_commit(me: int, kind: str, domid: int, devid: int, *, last: bool) -> list[Change]:
+    """Take both directories away, and what we said about errors.
+
+    ``last``: this was the domain's last vbd of this kind here, so the empty parents go too.
+    """
+    back, error = backend_path(me, kind, domid, devid), error_path(me, kind, domid, devid)
+    return [
+        Remove(frontend_path(domid, devid)),
+        Remove(back.rpartition("/")[0] if last else back),
+        Remove(error.rpartition("/")[0] if last else error),
+    ]

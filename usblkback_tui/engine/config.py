@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Settings from options, environment, a TOML file and defaults, in this order of precedence.
+
+The keys of the file are the fields of ``settings.py``: tables ``[engine]``, ``[ui]``, ``[demo]``, arrays of tables
+``[[disk]]`` and ``[[demo.guest]]``.  Every key of ``[engine]`` and ``[ui]`` has an environment variable too:
+``USBLKBACK_`` and the key in capitals, lists with commas.  Nothing is ignored: what cannot be used raises ConfigError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from usblkback_tui.engine.config_values import ConfigError, build, convert, element_of, refuse, unknown
+from usblkback_tui.engine.settings import EngineSettings, Settings, UiSettings
+
+PREFIX = "USBLKBACK_"
+SYSTEM_FILE = Path("/etc/usblkback-tui/config.toml")
+
+_TABLES: dict[str, type] = {"engine": EngineSettings, "ui": UiSettings}
+
+
+def load_settings(
+    path: Path | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings to run with.
+
+    ``path`` is a file that must exist; without it the first of :func:`default_files` that exists is read, or none.
+    ``env`` is ``os.environ`` unless given.  ``options`` maps keys of ``[engine]`` and ``[ui]`` to values of their type
+    and wins; they are named ``--max-disks`` and so on in errors.
+    """
+    env = os.environ if env is None else env
+    file = path or next((one for one in default_files(env) if one.is_file()), None)
+    settings = read_file(file) if file else Settings()
+    for name, text in sorted(env.items()):
+        if name.startswith(PREFIX):
+            settings = _from_environment(settings, name, text)
+    for key, value in (options or {}).items():
+        settings = _set(settings, key, value, source="option", path=f"--{key.replace('_', '-')}")
+    return settings
+
+
+def default_files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where a config file is looked for, best first."""
+    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    own = (Path(home) / "usblkback-tui" / "config.toml",) if home.startswith("/") else ()
+    return (*own, SYSTEM_FILE)
+
+
+def read_file(path: Path) -> Settings:
+    """A config file alone.  Raises ConfigError naming the file."""
+    try:
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no valid TOML: {error}", fix="mend that line", key=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: no UTF-8 text at byte {error.start}", fix="save it as UTF-8", key=str(path)
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"{path}: cannot be read: {reason}", fix="check the path given with --config", key=str(path)
+        ) from None
+    return build(Settings, document, source=str(path))
+
+
+def environment_names() -> tuple[str, ...]:
+    """Every environment variable that is read."""
+    return tuple(f"{PREFIX}{field.name.upper()}" for cls in _TABLES.values() for field in dataclasses.fields(cls))
+
+
+def _from_environment(settings: Settings, name: str, text: str) -> Settings:
+    key = name.removeprefix(PREFIX).lower()
+    kind = _kind(key)
+    if kind is None:
+        raise unknown("environment", name, name, list(environment_names()))
+    return _set(settings, key, _parse(kind, text, name), source="environment", path=name)
+
+
+def _kind(key: str) -> Any:
+    for cls in _TABLES.values():
+        if key in (hints := typing.get_type_hints(cls)):
+            return hints[key]
+    return None
+
+
+def _parse(kind: Any, text: str, name: str) -> Any:
+    if element_of(kind) is not None:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if isinstance(kind, types.UnionType):
+        if not text:
+            return None
+        kind = typing.get_args(kind)[0]
+    if kind is bool:
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        if text.lower() not in words:
+            raise refuse("environment", name, text, "1 or 0")
+        return words[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        return text  # the check of the type refuses it in the words of the key
+
+
+def _set(settings: Settings, key: str, value: Any, *, source: str, path: str) -> Settings:
+    for table, cls in _TABLES.items():
+        kind = typing.get_type_hints(cls).get(key)
+        if kind is not None:
+            if value is not None:
+                value = convert(cls, key, kind, value, source=source, path=path)
+            part = dataclasses.replace(getattr(settings, table), **{key: value})
+            return dataclasses.replace(settings, **{table: part})
+    raise KeyError(key)

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A guest's pages in our memory, in one of three ways:
+ *
+ *   persistent  a page stays mapped after the request, because both ends agreed that the frontend will not take it back;
+ *               looked up by grant reference, the least recently used one is unmapped to stay within the budget
+ *   copy        the hypervisor copies between the page and a buffer of ours; nothing is ever mapped
+ *   map         all pages of a request are mapped side by side and unmapped before it is answered
+ *
+ * Pages we only read from are mapped read-only where the frontend may have granted them so.  Each page mapped is counted
+ * and must be unmapped once: usblk_stats.maps == unmaps + grants_mapped.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "stats.h"
+#include "usblk.h"
+
+#define NONE (-1)
+
+/* xengnttab_grant_copy_segment_t (xengnttab.h) */
+union copy_ptr {
+	void *virt;
+	struct {
+		uint32_t ref;
+		uint16_t offset;
+		uint16_t domid;
+	} foreign;
+};
+
+struct copy_segment {
+	union copy_ptr source, dest;
+	uint16_t len, flags;
+	int16_t status;
+};
+
+enum { COPY_SOURCE_GREF = 1, COPY_DEST_GREF = 2 };
+
+typedef void *map_fn(void *handle, uint32_t count, uint32_t domid, uint32_t *refs, int prot);
+typedef int unmap_fn(void *handle, void *start, uint32_t count);
+typedef int copy_fn(void *handle, uint32_t count, struct copy_segment *segs);
+
+struct entry {
+	uint32_t gref;
+	bool writable;
+	uint32_t in_use;
+	void *page;
+	int32_t next;		/* in its hash chain, or in the free list */
+	int32_t newer, older;	/* in the LRU list */
+};
+
+struct usblk_grants {
+	void *handle;
+	map_fn *map;
+	unmap_fn *unmap;
+	copy_fn *copy;
+	uint32_t domid;
+	int mode;
+	struct usblk_stats *stats;
+
+	uint32_t *refs;			/* room for one request */
+	struct copy_segment *copies;
+
+	struct entry *entries;
+	int32_t *buckets;
+	uint32_t bucket_mask;
+	uint32_t nr_entries, nr_cached, budget;
+	int32_t free, newest, oldest;
+};
+
+/* mapping --------------------------------------------------------------------------------------------------------- */
+
+static void *map_pages(struct usblk_grants *grants, uint32_t *refs, uint32_t nr, bool writable)
+{
+	int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *pages = grants->map(grants->handle, nr, grants->domid, refs, prot);
+
+	if (!pages)
+		return NULL;
+	stat_add(&grants->stats->maps, nr);
+	stat_add(&grants->stats->grants_mapped, nr);
+	return pages;
+}
+
+static void unmap_pages(struct usblk_grants *grants, void *pages, uint32_t nr)
+{
+	if (grants->unmap(grants->handle, pages, nr)) {
+		stat_add(&grants->stats->unmap_errors, 1);
+		return;
+	}
+	stat_add(&grants->stats->unmaps, nr);
+	stat_add(&grants->stats->grants_mapped, -(uint64_t)nr);
+}
+
+/* the persistent cache -------------------------------------------------------------------------------------------- */
+
+static int32_t *bucket_of(struct usblk_grants *grants, uint32_t gref)
+{
+	return &grants->buckets[(gref * 2654435761u >> 12) & grants->bucket_mask];
+}
+
+static void lru_remove(struct usblk_grants *grants, int32_t i)
+{
+	struct entry *e = &grants->entries[i];
+
+	if (e->newer == NONE)
+		grants->newest = e->older;
+	else
+		grants->entries[e->newer].older = e->older;
+	if (e->older == NONE)
+		grants->oldest = e->newer;
+	else
+		grants->entries[e->older].newer = e->newer;
+}
+
+static void lru_add(struct usblk_grants *grants, int32_t i)
+{
+	struct entry *e = &grants->entries[i];
+
+	e->newer = NONE;
+	e->older = grants->newest;
+	if (grants->newest == NONE)
+		grants->oldest = i;
+	else
+		grants->entries[grants->newest].newer = i;
+	grants->newest = i;
+}
+
+static void cache_drop(struct usblk_grants *grants, int32_t i)
+{
+	struct entry *e = &grants->entries[i];
+	int32_t *link = bucket_of(grants, e->gref);
+
+	while (*link != i)
+		link = &grants->entries[*link].next;
+	*link = e->next;
+	lru_remove(grants, i);
+	unmap_pages(grants, e->page, 1);
+	e->next = grants->free;
+	grants->free = i;
+	grants->nr_cached--;
+}
+
+static int32_t cache_find(struct usblk_grants *grants, uint32_t gref)
+{
+	int32_t i = *bucket_of(grants, gref);
+
+	while (i != NONE && grants->entries[i].gref != gref)
+		i = grants->entries[i].next;
+	return i;
+}
+
+/* Unmap idle pages, least recently used first, until at most `limit` are cached or all others are in use. */
+static void cache_shrink(struct usblk_grants *grants, uint32_t limit)
+{
+	int32_t i = grants->oldest;
+
+	while (grants->nr_cached > limit && i != NONE) {
+		int32_t newer = grants->entries[i].newer;
+
+		if (!grants->entries[i].in_use)
+			cache_drop(grants, i);
+		i = newer;
+	}
+}
+
+static int32_t cache_insert(struct usblk_grants *grants, uint32_t gref, bool from_guest)
+{
+	bool writable = true;
+	struct entry *e;
+	int32_t i, *bucket;
+	void *page;
+
+	if (grants->free == NONE)
+		cache_shrink(grants, grants->nr_cached - 1);
+	if (grants->free == NONE)
+		return NONE;
+	page = map_pages(grants, &gref, 1, true);
+	if (!page && grants->nr_cached) {
+		/* perhaps the host has no room for one more mapping: try again with fewer of our own */
+		cache_shrink(grants, grants->nr_cached / 2);
+		page = map_pages(grants, &gref, 1, true);
+	}
+	if (!page && from_guest) {	/* data a frontend granted read-only */
+		writable = false;
+		page = map_pages(grants, &gref, 1, false);
+	}
+	if (!page)
+		return NONE;
+	i = grants->free;
+	e = &grants->entries[i];
+	grants->free = e->next;
+	bucket = bucket_of(grants, gref);
+	*e = (struct entry){ .gref = gref, .writable = writable, .page = page, .next = *bucket };
+	*bucket = i;
+	lru_add(grants, i);
+	grants->nr_cached++;
+	return i;
+}
+
+/* The mapped page of a reference, held until cache_release(). */
+static int32_t cache_hold(struct usblk_grants *grants, uint32_t gref, bool from_guest)
+{
+	int32_t i = cache_find(grants, gref);
+
+	if (i != NONE && !grants->entries[i].writable && !from_guest) {
+		if (grants->entries[i].in_use)
+			return NONE;
+		cache_drop(grants, i);
+		i = NONE;
+	}
+	if (i == NONE) {
+		i = cache_insert(grants, gref, from_guest);
+		if (i == NONE)
+			return NONE;
+	} else if (grants->newest != i) {
+		lru_remove(grants, i);
+		lru_add(grants, i);
+	}
+	grants->entries[i].in_use++;
+	return i;
+}
+
+static void cache_release(struct usblk_grants *grants, struct usblk_req *req)
+{
+	while (req->nr_held)
+		grants->entries[req->held[--req->nr_held]].in_use--;
+	if (grants->nr_cached > grants->budget)
+		cache_shrink(grants, grants->budget);
+}
+
+static int cache_init(struct usblk_grants *grants, uint32_t budget, uint32_t extra)
+{
+	uint32_t buckets = 64;
+
+	/* a request may hold more pages than the budget allows to keep */
+	grants->nr_entries = budget + extra;
+	grants->budget = budget;
+	while (buckets < grants->nr_entries)
+		buckets *= 2;
+	grants->bucket_mask = buckets - 1;
+	grants->entries = calloc(grants->nr_entries, sizeof(*grants->entries));
+	grants->buckets = malloc(buckets * sizeof(*grants->buckets));
+	if (!grants->entries || !grants->buckets)
+		return -1;
+	memset(grants->buckets, 0xff, buckets * sizeof(*grants->buckets));
+	for (uint32_t i = 0; i < grants->nr_entries; i++)
+		grants->entries[i].next = i + 1 < grants->nr_entries ? (int32_t)i + 1 : NONE;
+	return 0;
+}
+
+/* grant copy ------------------------------------------------------------------------------------------------------ */
+
+static int run_copies(struct usblk_grants *grants, uint32_t nr)
+{
+	if (grants->copy(grants->handle, nr, grants->copies))
+		return -1;
+	stat_add(&grants->stats->copies, nr);
+	for (uint32_t i = 0; i < nr; i++) {	/* each one has its own status (XSA-362) */
+		if (grants->copies[i].status)
+			return -1;
+	}
+	return 0;
+}
+
+/* Move a request's data between the guest's pages and req->buffer, where it lies without gaps. */
+static int copy_data(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
+{
+	uint8_t *at = req->buffer;
+
+	for (uint32_t i = 0; i < req->nr_segs; i++) {
+		const struct usblk_seg *seg = &req->segs[i];
+		uint16_t length = (uint16_t)((seg->last - seg->first + 1u) << USBLK_SECTOR_SHIFT);
+		union copy_ptr guest = { .foreign = { .ref = seg->gref, .domid = (uint16_t)grants->domid,
+						      .offset = (uint16_t)(seg->first << USBLK_SECTOR_SHIFT) } };
+		union copy_ptr ours = { .virt = at };
+
+		grants->copies[i] = (struct copy_segment){
+			.source = from_guest ? guest : ours, .dest = from_guest ? ours : guest, .len = length,
+			.flags = from_guest ? COPY_SOURCE_GREF : COPY_DEST_GREF,
+		};
+		at += length;
+	}
+	return run_copies(grants, req->nr_segs);
+}
+
+static int copy_page(struct usblk_grants *grants, uint32_t gref, uint8_t *ret)
+{
+	grants->copies[0] = (struct copy_segment){
+		.source = { .foreign = { .ref = gref, .domid = (uint16_t)grants->domid } },
+		.dest = { .virt = ret }, .len = USBLK_PAGE_SIZE, .flags = COPY_SOURCE_GREF,
+	};
+	return run_copies(grants, 1);
+}
+
+/* one request ----------------------------------------------------------------------------------------------------- */
+
+/* Add bytes to the request's iovec; what lies side by side becomes one element. */
+static void add_iov(struct usblk_req *req, uint8_t *base, size_t length)
+{
+	struct iovec *last = req->nr_iov ? &req->iov[req->nr_iov - 1] : NULL;
+
+	if (last && (uint8_t *)last->iov_base + last->iov_len == base)
+		last->iov_len += length;
+	else
+		req->iov[req->nr_iov++] = (struct iovec){ .iov_base = base, .iov_len = length };
+}
+
+static void add_seg(struct usblk_req *req, const struct usblk_seg *seg, uint8_t *page)
+{
+	add_iov(req, page + (seg->first << USBLK_SECTOR_SHIFT),
+		(size_t)(seg->last - seg->first + 1) << USBLK_SECTOR_SHIFT);
+}
+
+/* Copy the request's indirect pages, whole and once, to `ret` (nr_indirect pages).  -1: a page cannot be reached. */
+int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_req *req, uint8_t *ret)
+{
+	for (uint32_t i = 0; i < req->nr_indirect; i++, ret += USBLK_PAGE_SIZE) {
+		uint32_t gref = req->indirect[i];
+
+		if (grants->mode == USBLK_GRANT_PERSISTENT) {
+			int32_t held = cache_hold(grants, gref, true);
+
+			if (held == NONE)
+				return -1;
+			memcpy(ret, grants->entries[held].page, USBLK_PAGE_SIZE);
+			grants->entries[held].in_use--;
+		} else if (grants->mode == USBLK_GRANT_COPY) {
+			if (copy_page(grants, gref, ret))
+				return -1;
+		} else {
+			void *page = map_pages(grants, &gref, 1, false);
+
+			if (!page)
+				return -1;
+			memcpy(ret, page, USBLK_PAGE_SIZE);
+			unmap_pages(grants, page, 1);
+		}
+	}
+	/* what was copied is what is checked and used: the compiler must not read the page again */
+	__asm__ volatile("" : : : "memory");
+	return 0;
+}
+
+/*
+ * Make the request's data reachable through req->iov.  from_guest: we read the pages (a write to the disk).
+ * On failure (-1) nothing stays held; call usblk_grants_put() only after success.
+ */
+int usblk_grants_get(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
+{
+	uint8_t *page;
+
+	req->nr_iov = 0;
+	if (!req->nr_segs)
+		return 0;
+	switch (grants->mode) {
+	case USBLK_GRANT_PERSISTENT:
+		for (uint32_t i = 0; i < req->nr_segs; i++) {
+			int32_t held = cache_hold(grants, req->segs[i].gref, from_guest);
+
+			if (held == NONE) {
+				cache_release(grants, req);
+				return -1;
+			}
+			req->held[req->nr_held++] = held;
+			add_seg(req, &req->segs[i], grants->entries[held].page);
+		}
+		return 0;
+	case USBLK_GRANT_COPY:
+		if (!req->buffer &&
+		    posix_memalign(&req->buffer, USBLK_PAGE_SIZE, (size_t)USBLK_PAGE_SIZE * grants->nr_entries)) {
+			req->buffer = NULL;
+			return -1;
+		}
+		if (from_guest && copy_data(grants, req, true))
+			return -1;
+		add_iov(req, req->buffer, (size_t)req->nr_sectors << USBLK_SECTOR_SHIFT);
+		return 0;
+	default:
+		for (uint32_t i = 0; i < req->nr_segs; i++)
+			grants->refs[i] = req->segs[i].gref;
+		page = map_pages(grants, grants->refs, req->nr_segs, !from_guest);
+		if (!page)
+			return -1;
+		req->mapped = page;
+		req->nr_mapped = req->nr_segs;
+		for (uint32_t i = 0; i < req->nr_segs; i++, page += USBLK_PAGE_SIZE)
+			add_seg(req, &req->segs[i], page);
+		return 0;
+	}
+}
+
+/* Give the pages back before the request is answered; to_guest: first bring what was read.  -1: it did not arrive. */
+int usblk_grants_put(struct usblk_grants *grants, struct usblk_req *req, bool to_guest)
+{
+	if (req->nr_held)
+		cache_release(grants, req);
+	if (req->nr_mapped) {
+		unmap_pages(grants, req->mapped, req->nr_mapped);
+		req->nr_mapped = 0;
+	}
+	if (grants->mode == USBLK_GRANT_COPY && to_guest && req->nr_segs)
+		return copy_data(grants, req, false);
+	return 0;
+}
+
+struct usblk_grants *usblk_grants_create(const struct usblk_config *config, struct usblk_stats *stats)
+{
+	struct usblk_grants *grants = calloc(1, sizeof(*grants));
+	uint32_t segs = config->max_segments > USBLK_SEGMENTS_DIRECT ? config->max_segments : USBLK_SEGMENTS_DIRECT;
+	bool persistent = config->grant_mode == USBLK_GRANT_PERSISTENT;
+
+	if (!grants)
+		return NULL;
+	grants->handle = (void *)config->grant_handle;
+	grants->map = (map_fn *)config->grant_map;
+	grants->unmap = (unmap_fn *)config->grant_unmap;
+	grants->copy = (copy_fn *)config->grant_copy;
+	grants->domid = config->domid;
+	grants->mode = config->grant_mode;
+	grants->stats = stats;
+	grants->free = persistent ? 0 : NONE;
+	grants->newest = grants->oldest = NONE;
+	grants->nr_entries = segs;
+	grants->refs = calloc(segs, sizeof(*grants->refs));
+	grants->copies = calloc(segs, sizeof(*grants->copies));
+	if (!grants->refs || !grants->copies ||
+	    (persistent && cache_init(grants, config->persistent_pages, segs))) {
+		usblk_grants_destroy(grants);
+		return NULL;
+	}
+	return grants;
+}
+
+void usblk_grants_destroy(struct usblk_grants *grants)
+{
+	if (!grants)
+		return;
+	while (grants->entries && grants->oldest != NONE)
+		cache_drop(grants, grants->oldest);
+	free(grants->refs);
+	free(grants->copies);
+	free(grants->entries);
+	free(grants->buckets);
+	free(grants);
+}

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""The Python face of the C data path: one :class:`RingServer` serves one ring.
+
+``run`` is the whole life of a ring in one call that does not hold the GIL; everything else may be called from other
+threads meanwhile, except ``close``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+from usblkback_tui.engine.datapath._core import ffi, lib
+from usblkback_tui.engine.host.seam import ChannelOps, GrantOps
+from usblkback_tui.engine.snapshot import Counters, Histogram, Latency
+from usblkback_tui.protocol.blkif import PROTOCOLS
+from usblkback_tui.protocol.ring import outstanding
+
+
+class GrantMode(Enum):
+    """How a guest's pages are reached; ``grants.c`` explains."""
+
+    PERSISTENT = "persistent"
+    COPY = "copy"
+    MAP = "map"
+
+
+class End(IntEnum):
+    """Why a ring is no longer served."""
+
+    STOPPED = 0
+    OVERFLOW = 1
+    """The guest's indices are impossible."""
+    WAIT = 2
+    """The event channel cannot be waited for."""
+    NOTIFY = 3
+    """The event channel cannot be notified."""
+
+    @property
+    def sentence(self) -> str:
+        """What to tell people."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    End.STOPPED: "stopped",
+    End.OVERFLOW: "the guest claims more requests than its ring has slots, so its ring is no longer served",
+    End.WAIT: "the event channel failed while waiting for requests",
+    End.NOTIFY: "the event channel refused a notification",
+}
+
+_GRANT_MODES = {
+    GrantMode.PERSISTENT: lib.USBLK_GRANT_PERSISTENT,
+    GrantMode.COPY: lib.USBLK_GRANT_COPY,
+    GrantMode.MAP: lib.USBLK_GRANT_MAP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RingConfig:
+    """What a ring and its disk are."""
+
+    grants: GrantOps
+    channel: ChannelOps
+    domid: int
+    ring_address: int
+    ring_pages: int
+    image_fd: int
+    sectors: int
+    protocol: str = "x86_64-abi"
+    grant_mode: GrantMode = GrantMode.PERSISTENT
+    persistent_pages: int = 1056
+    max_segments: int = 256
+    response_batch: int = 8
+    poll_us: int = 0
+    readonly: bool = False
+    discard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Indices:
+    """The shared indices of a moment; the guest writes some of them, so they promise nothing."""
+
+    req_prod: int
+    req_cons: int
+    rsp_prod: int
+    req_event: int
+    rsp_event: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """One finished request."""
+
+    seq: int
+    time_ns: int
+    """CLOCK_MONOTONIC when it was answered."""
+    latency_ns: int
+    id: int
+    sector: int
+    sectors: int
+    segments: int
+    status: int
+    op: int
+    indirect: bool
+
+
+class RingServer:
+    """One ring in the C data path.  Raises MemoryError when it cannot be made, ValueError for an unknown protocol."""
+
+    def __init__(self, config: RingConfig) -> None:
+        if config.protocol not in PROTOCOLS:
+            raise ValueError(f"unknown protocol {config.protocol!r}")
+        self.config = config
+        c = ffi.new("struct usblk_config *")
+        c.grant_handle = config.grants.handle
+        c.grant_map = config.grants.map
+        c.grant_unmap = config.grants.unmap
+        c.grant_copy = config.grants.copy
+        c.channel_handle = config.channel.handle
+        c.channel_pending = config.channel.pending
+        c.channel_unmask = config.channel.unmask
+        c.channel_notify = config.channel.notify
+        c.channel_fd = config.channel.fd
+        c.channel_port = config.channel.port
+        c.domid = config.domid
+        c.ring = config.ring_address
+        c.ring_pages = config.ring_pages
+        c.abi = lib.USBLK_ABI_32 if config.protocol == "x86_32-abi" else lib.USBLK_ABI_64
+        c.grant_mode = _GRANT_MODES[config.grant_mode]
+        c.persistent_pages = config.persistent_pages
+        c.max_segments = config.max_segments
+        c.response_batch = config.response_batch
+        c.poll_us = config.poll_us
+        c.image_fd = config.image_fd
+        c.sectors = config.sectors
+        c.readonly = config.readonly
+        c.discard = config.discard
+        self._ring: Any = lib.usblk_ring_create(c)
+        if self._ring == ffi.NULL:
+            raise MemoryError("the data path cannot make a ring of this shape")
+        self._stats: Any = lib.usblk_ring_stats(self._ring)
+
+    def run(self) -> End:
+        """Serve until :meth:`stop` or a reason to give up."""
+        return End(lib.usblk_ring_run(self._ring))
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to answer what it has begun and come back."""
+        lib.usblk_ring_stop(self._ring)
+
+    def close(self) -> Counters:
+        """Unmap every page of the guest and free the ring; the last counters.  The ring page stays the caller's."""
+        if self._ring == ffi.NULL:
+            return Counters()
+        lib.usblk_ring_release(self._ring)
+        counters = self.counters()
+        ring, self._ring = self._ring, ffi.NULL
+        lib.usblk_ring_destroy(ring)
+        return counters
+
+    def indices(self) -> Indices:
+        """Read the shared indices; only while the ring page is mapped."""
+        ret = ffi.new("struct usblk_indices *")
+        lib.usblk_ring_indices(self._ring, ret)
+        return Indices(ret.req_prod, ret.req_cons, ret.rsp_prod, ret.req_event, ret.rsp_event, ret.size)
+
+    @property
+    def slots(self) -> int:
+        """Requests the ring holds."""
+        return self.indices().slots
+
+    def counters(self, *, in_flight: int = 0) -> Counters:
+        """The totals of now."""
+        s = self._stats
+        read, write = lib.USBLK_READ, lib.USBLK_WRITE
+        flush, discard = lib.USBLK_FLUSH, lib.USBLK_DISCARD
+        return Counters(
+            reads=s.requests[read],
+            writes=s.requests[write],
+            flushes=s.requests[flush],
+            discards=s.requests[discard],
+            bytes_read=s.bytes[read],
+            bytes_written=s.bytes[write],
+            bytes_discarded=s.bytes[discard],
+            errors=s.errors,
+            bad_requests=s.bad_requests,
+            io_errors=s.io_errors,
+            map_errors=s.map_errors,
+            refused=s.refused,
+            in_flight=in_flight,
+            indirect=s.indirect,
+            responses=s.responses,
+            notifies_sent=s.notifies_sent,
+            notifies_suppressed=s.notifies_suppressed,
+            wakeups=s.wakeups,
+            grants_mapped=s.grants_mapped,
+            maps=s.maps,
+            unmaps=s.unmaps,
+            copies=s.copies,
+        )
+
+    def counters_now(self) -> tuple[Counters, Indices]:
+        """The totals with the requests outstanding on the ring; only while the ring page is mapped."""
+        i = self.indices()
+        return self.counters(in_flight=outstanding(i.req_prod, i.rsp_prod, i.slots)), i
+
+    def latency(self) -> Latency:
+        """The histograms since the ring began."""
+
+        def histogram(op: int) -> Histogram:
+            return Histogram(tuple(ffi.unpack(self._stats.latency[op], lib.USBLK_HIST_BUCKETS)))
+
+        return Latency(
+            read=histogram(lib.USBLK_READ),
+            write=histogram(lib.USBLK_WRITE),
+            flush=histogram(lib.USBLK_FLUSH),
+            discard=histogram(lib.USBLK_DISCARD),
+        )
+
+    @property
+    def poisoned(self) -> int:
+        """The errno of a flush that failed; 0 while all is well.  Writes are refused from then on."""
+        return int(self._stats.poisoned)
+
+    @property
+    def last_io_errno(self) -> int:
+        """The errno of the last image error; 0 without one."""
+        return int(self._stats.last_io_errno)
+
+    def trace(self, after: int = 0, limit: int = 1024) -> tuple[TraceEntry, ...]:
+        """The last finished requests with ``seq > after``, oldest first."""
+        ret = ffi.new("struct usblk_trace[]", limit)
+        count = lib.usblk_ring_trace(self._ring, after, ret, limit)
+        return tuple(
+            TraceEntry(
+                seq=t.seq,
+                time_ns=t.time_ns,
+                latency_ns=t.latency_ns,
+                id=t.id,
+                sector=t.sector,
+                sectors=t.nr_sectors,
+                segments=t.segments,
+                status=t.status,
+                op=t.op,
+                indirect=bool(t.indirect),
+            )
+            for t in ret[0:count]
+        )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The engine on the embedded host: guests in processes of their own make load, and every byte they read is checked."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from usblkback_tui.engine.api import AttachRequest
+from usblkback_tui.engine.engine import Engine
+from usblkback_tui.engine.host.sim.host import SimHost
+from usblkback_tui.engine.host.sim.load import Report
+from usblkback_tui.engine.host.sim.machine import SimGuest
+from usblkback_tui.engine.image import create_image
+from usblkback_tui.engine.process import schedule_process
+from usblkback_tui.engine.settings import GuestSettings, Settings
+from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.states import XenbusState
+
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all guests did, as they count it themselves, since the demo started."""
+
+    reads: int = 0
+    writes: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """The whole run.  ``verified``: every block that was written has been read back and is the same."""
+
+    reads: int
+    writes: int
+    bytes_read: int
+    bytes_written: int
+    errors: int
+    verified: bool
+    problems: tuple[str, ...] = ()
+    """A sentence for each disk that is not as it should be."""
+
+
+class Demo:
+    """The guests of ``[demo]`` on the embedded host, each with its disks attached and its load running."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._host = SimHost()
+        self._guests: list[tuple[GuestSettings, SimGuest]] = []
+        self._folder: Path | None = None
+        self._started = False
+        self.engine = Engine(self._host, settings)
+
+    def start(self) -> None:
+        """Start the engine and the guests, attach their disks and wait until all are connected.  Raises UserError."""
+        schedule_process(self._settings.engine)
+        self._folder = Path(tempfile.mkdtemp(prefix="usblkback-tui-demo-"))
+        self._host.open()
+        self.engine.start()
+        self._started = True
+        for guest in self._settings.demo.guests:
+            self._guests.append((guest, self._host.add_guest(guest)))
+        for guest, _ in self._guests:
+            for vdev in guest.disks:
+                image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
+                self.engine.attach(AttachRequest(guest.name, image.path, vdev))
+        self._wait_connected()
+
+    def totals(self) -> Totals:
+        """What the guests did so far."""
+        return _totals([guest.stats() for _, guest in self._guests])
+
+    def finish(self) -> DemoResult:
+        """End the load, read every written block back and compare."""
+        before = self.totals()
+        reports = []
+        for settings, guest in self._guests:
+            guest.stop_load()
+            reports.append((settings.name, guest.stats(), guest.verify()))
+        totals = _totals([stats for _, stats, _ in reports]) if reports else before
+        problems = tuple(problem for name, _, after in reports for problem in _problems(name, after))
+        return DemoResult(
+            reads=totals.reads,
+            writes=totals.writes,
+            bytes_read=totals.bytes_read,
+            bytes_written=totals.bytes_written,
+            errors=_totals([after for _, _, after in reports]).errors,
+            verified=bool(reports) and not problems,
+            problems=problems,
+        )
+
+    def stop(self) -> None:
+        """End guests and engine, remove the images.  Idempotent, and fine after a failed start."""
+        try:
+            if self._started:
+                self._started = False
+                for _, guest in self._guests:
+                    guest.stop_load()
+                self.engine.stop(force_after=self._settings.engine.detach_seconds)
+        finally:
+            for _, guest in self._guests:
+                guest.close()
+            self._guests.clear()
+            self._host.close()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_connected(self) -> None:
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while True:
+            late = [
+                disk
+                for disk in self.engine.snapshot().disks
+                if not disk.frontend_state == disk.backend_state == XenbusState.CONNECTED
+            ]
+            if not late:
+                return
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{late[0].title} is not connected after {_CONNECT_SECONDS:g} s: {late[0].health.sentence}",
+                    fix="try again with fewer guests in [demo]",
+                )
+            time.sleep(0.02)
+
+
+def _totals(reports: list[Report]) -> Totals:
+    return Totals(
+        reads=sum(one.total("reads") for one in reports),
+        writes=sum(one.total("writes") for one in reports),
+        bytes_read=sum(one.total("bytes_read") for one in reports),
+        bytes_written=sum(one.total("bytes_written") for one in reports),
+        errors=sum(one.total("errors") for one in reports),
+    )
+
+
+def _problems(guest: str, report: Report) -> list[str]:
+    problems = []
+    for disk in report.disks:
+        if disk.fault:
+            problems.append(f"{disk.vdev} of {guest}: the backend broke the protocol: {disk.fault}")
+        if disk.errors:
+            problems.append(f"{disk.vdev} of {guest}: {disk.errors} requests failed")
+        if disk.mismatches:
+            problems.append(
+                f"{disk.vdev} of {guest}: {disk.mismatches} blocks read back wrong, "
+                f"the last at sector {disk.bad_sector}"
+            )
+    return problems

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: MIT
+"""One vbd: its two state keys, and the resources that follow them.
+
+Everything here runs on the control thread; only :meth:`Disk.view` is called from others, under the engine's lock.  A
+step reads both ends' states, asks the transition table what to do, and does it.  What takes time (opening the image, a
+ring that has to stop) is begun here and ends in a later call.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from usblkback_tui.engine.connection import Connection
+from usblkback_tui.engine.datapath.ring import End
+from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.health import Facts, health_of
+from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Host, HostError, Put, Remove
+from usblkback_tui.engine.image.raw import RawImage
+from usblkback_tui.engine.settings import EngineSettings
+from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
+from usblkback_tui.engine.totals import add_counters, add_latency
+from usblkback_tui.engine.worker import Post, Worker
+from usblkback_tui.protocol.backend import BackendIdentity, Offer, feature_keys, size_keys
+from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.frontend import parse_frontend
+from usblkback_tui.protocol.keys import backend_path, error_path, frontend_path
+from usblkback_tui.protocol.states import XenbusState as S
+from usblkback_tui.protocol.transitions import Action, decide
+from usblkback_tui.protocol.vdev import vdev_name
+
+KEPT_TRANSITIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all disks of an engine share."""
+
+    host: Host
+    me: int
+    settings: EngineSettings
+    events: EventLog
+    post: Post
+    """Run a function on the control thread, soon."""
+    lock: threading.RLock
+    """Held while a view is made, and while what views show changes."""
+
+
+class Disk:
+    """One vbd we serve.  ``owned``: we wrote its directories, so we remove them."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        kind: str,
+        domain: str,
+        identity: BackendIdentity,
+        *,
+        owned: bool,
+        image: RawImage | None = None,
+        patience: float = 0.0,
+    ) -> None:
+        self.kind = kind
+        self.domain = domain
+        self.identity = identity
+        self.owned = owned
+        self.detaching = False
+        """An operator wants it gone: once closed, its directories are removed whoever wrote them."""
+        self.ending = False
+        self.ended = False
+        """Nothing is held any more; the engine may forget the disk."""
+
+        self.domid, self.devid = identity.domid, identity.devid
+        self.back_path = backend_path(around.me, kind, self.domid, self.devid)
+        self.front_path = frontend_path(self.domid, self.devid)
+        self.error_path = error_path(around.me, kind, self.domid, self.devid)
+
+        self._around = around
+        self._front = self._back = S.UNKNOWN
+        self._front_since = self._back_since = time.time()
+        self._online = True
+        self._transitions: deque[StateChange] = deque(maxlen=KEPT_TRANSITIONS)
+        self._problem = ""
+        self._image = image
+        self._connection: Connection | None = None
+        self._stopping_since = 0.0
+        self._past = Counters()
+        self._past_latency = Latency()
+        self._worker = Worker(f"vbd-{self.domid}-{self.devid}", around.post)
+        if image is None:
+            self._worker.open(identity.image, identity.writable, self._opened, patience=patience)
+
+    # what others may ask ----------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(domid, devid)."""
+        return (self.domid, self.devid)
+
+    @property
+    def vdev(self) -> str:
+        """``xvdb``."""
+        return vdev_name(self.devid)
+
+    @property
+    def title(self) -> str:
+        """``xvdb of g1``."""
+        return f"{self.vdev} of {self.domain}"
+
+    @property
+    def online(self) -> bool:
+        """False: the device is being removed."""
+        return self._online
+
+    @property
+    def connected(self) -> bool:
+        """Both ends are Connected and a ring is served."""
+        return self._front is S.CONNECTED and self._back is S.CONNECTED and self._connection is not None
+
+    @property
+    def closed(self) -> bool:
+        """Our end is Closed and holds no ring."""
+        return self._back is S.CLOSED and self._connection is None
+
+    def view(self) -> DiskView:
+        """The disk as people see it; under the engine's lock."""
+        connection = self._connection
+        rings = (connection.view(),) if connection else ()
+        counters = add_counters(self._past, *(ring.counters for ring in rings))
+        latency = add_latency(self._past_latency, connection.ring.latency()) if connection else self._past_latency
+        now = time.time()
+        return DiskView(
+            domid=self.domid,
+            domain=self.domain,
+            devid=self.devid,
+            vdev=self.vdev,
+            image=self.identity.image,
+            mode=self.identity.mode,
+            kind=self.kind,
+            sectors=self._image.sectors if self._image else 0,
+            frontend_state=self._front,
+            backend_state=self._back,
+            frontend_since=self._front_since,
+            backend_since=self._back_since,
+            online=self._online,
+            owned=self.owned,
+            health=health_of(
+                Facts(
+                    front=self._front,
+                    back=self._back,
+                    online=self._online,
+                    waited=now - max(self._front_since, self._back_since),
+                    image_ready=self._image is not None,
+                    problem=self._problem,
+                    stuck=time.monotonic() - self._stopping_since if self._stopping_since else 0.0,
+                    served=connection is not None,
+                    poisoned=connection.ring.poisoned if connection else 0,
+                    io_errno=connection.ring.last_io_errno if connection else 0,
+                    io_errors=counters.io_errors,
+                    bad_requests=counters.bad_requests,
+                    map_errors=counters.map_errors,
+                )
+            ),
+            counters=counters,
+            latency=latency,
+            rings=rings,
+            transitions=tuple(self._transitions),
+        )
+
+    # the handshake ----------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Read both ends and do what the table says.  Cheap when nothing changed."""
+        if self.ending:
+            return
+        host = self._around.host
+        back = host.read(f"{self.back_path}/state")
+        if back is None and not host.list(self.back_path):
+            self.finish("its backend directory is gone")
+            return
+        self._online = host.read(f"{self.back_path}/online") != "0"
+        self._moved("backend", S.parse(back))
+        self._moved("frontend", S.parse(host.read(f"{self.front_path}/state")))
+        action = decide(self._front, self._back, online=self._online).action
+        if self._stopping_since:
+            return  # the ring's end comes first; then we are called again
+        try:
+            self._act(action)
+        except Conflict:
+            self.finish("its backend directory is gone")
+        except HostError as error:
+            self._complain(UserError(error.problem, fix=error.fix))
+
+    def _act(self, action: Action) -> None:
+        if action is Action.OFFER:
+            self._make_offer()
+        elif action is Action.CONNECT:
+            self._connect()
+        elif action is Action.CLOSE:
+            self._write_state(S.CLOSING)
+        elif action is Action.DISCONNECT:
+            if self._stop_ring():
+                self._write_state(S.CLOSED)
+        elif action is Action.RESTART and self._stop_ring():
+            self._make_offer()
+
+    def _make_offer(self) -> None:
+        if self._image is None:
+            return  # we are called again when it is open
+        self._retract()
+        self._write_state(S.INIT_WAIT, feature_keys(self._offer(self._image)))
+
+    def _connect(self) -> None:
+        if self._image is None:
+            return
+        if self._connection is not None:  # somebody else set our state back while we serve
+            self._write_state(S.CONNECTED)
+            return
+        host, offer = self._around.host, self._offer(self._image)
+        try:
+            frontend = parse_frontend(lambda key: host.read(f"{self.front_path}/{key}"))
+            connection = Connection(host, self.domid, frontend, offer, self._image, self._around.settings)
+        except UserError as error:
+            self._complain(error)
+            self._write_state(S.CLOSING)
+            return
+        self._retract()
+        with self._around.lock:
+            self._connection = connection
+        self._worker.serve(connection.ring, self._ring_ended)
+        self._write_state(S.CONNECTED, feature_keys(offer) + size_keys(offer))
+
+    def _offer(self, image: RawImage) -> Offer:
+        settings = self._around.settings
+        discard = image.discard
+        return Offer(
+            sectors=image.sectors,
+            readonly=not self.identity.writable,
+            physical_sector_size=image.physical_sector_size,
+            persistent=settings.persistent_grants,
+            indirect_segments=settings.indirect_segments,
+            discard=discard.supported and self.identity.writable and self.identity.discard_enabled,
+            discard_granularity=max(discard.granularity, 512),
+            discard_alignment=discard.alignment,
+        )
+
+    def _write_state(self, state: S, keys: list[tuple[str, str]] | None = None) -> None:
+        """Publish keys and then our state, only while our directory exists: a removed one must not come back."""
+        self._around.host.commit(
+            [
+                Expect(f"{self.back_path}/frontend", present=True),
+                *(Put(f"{self.back_path}/{key}", value) for key, value in keys or ()),
+                Put(f"{self.back_path}/state", str(int(state))),
+            ]
+        )
+        self._moved("backend", state)
+
+    def _moved(self, end: str, new: S) -> None:
+        old = self._front if end == "frontend" else self._back
+        if old is new:
+            return
+        change = StateChange(time.time(), end, old, new)
+        with self._around.lock:
+            if end == "frontend":
+                self._front, self._front_since = new, change.time
+            else:
+                self._back, self._back_since = new, change.time
+            self._transitions.append(change)
+        severity = Severity.GOOD if new is S.CONNECTED else Severity.INFO
+        self._tell(severity, f"{self.title}: {end} {old.word} → {new.word}", "state", change)
+
+    # the image --------------------------------------------------------------------------------------------------
+
+    def _opened(self, result: RawImage | UserError) -> None:
+        if isinstance(result, RawImage):
+            with self._around.lock:
+                self._image = result
+            if not self.ending:
+                self.step()
+            return
+        self._complain(result, hotplug=True)
+
+    # the ring's end ---------------------------------------------------------------------------------------------
+
+    def _stop_ring(self) -> bool:
+        """True when no ring is held; else it is being stopped and :meth:`_ring_ended` follows."""
+        if self._connection is None:
+            return True
+        if not self._stopping_since:
+            self._stopping_since = time.monotonic()
+            self._connection.ring.stop()
+        return False
+
+    def _ring_ended(self, end: End) -> None:
+        with self._around.lock:
+            connection, self._connection = self._connection, None
+            self._stopping_since = 0.0
+            if connection is not None:
+                self._past_latency = add_latency(self._past_latency, connection.ring.latency())
+                self._past = add_counters(self._past, connection.close())
+        if self.ending:
+            self._release()
+            return
+        if end is not End.STOPPED:
+            self._complain(UserError(end.sentence, fix="restart the guest's driver, or detach the disk"))
+            try:
+                self._write_state(S.CLOSING)
+            except HostError:
+                pass  # the next step finds out why
+        self.step()
+
+    def finish(self, why: str) -> None:
+        """Give everything back whatever the states say; ``ended`` follows.  Idempotent."""
+        if self.ending:
+            return
+        self.ending = True
+        self._tell(Severity.INFO, f"{self.title} is detached: {why}", "detached")
+        if self._stop_ring():
+            self._release()
+
+    def _release(self) -> None:
+        def done() -> None:
+            self.ended = True
+
+        self._worker.finish(self._image, done)
+
+    @property
+    def stuck(self) -> bool:
+        """The ring has been asked to stop for more than a second: the image hangs."""
+        return bool(self._stopping_since) and time.monotonic() - self._stopping_since > 1.0
+
+    # telling ----------------------------------------------------------------------------------------------------
+
+    def _complain(self, error: UserError, *, hotplug: bool = False) -> None:
+        """Show a failure to the operator and, in the store, to the toolstack.  It stays until a step succeeds."""
+        sentence = str(error)
+        if sentence == self._problem:
+            return
+        self._problem = sentence
+        self._tell(Severity.ERROR, f"{self.title}: {sentence}", "error")
+        changes: list[Change] = [
+            Expect(f"{self.back_path}/frontend", present=True),
+            Put(f"{self.error_path}/error", f"22 {sentence}"),
+        ]
+        if hotplug:
+            changes += [
+                Put(f"{self.back_path}/hotplug-error", sentence),
+                Put(f"{self.back_path}/hotplug-status", "error"),
+                Put(f"{self.back_path}/state", str(int(S.CLOSING))),
+            ]
+        try:
+            self._around.host.commit(changes)
+        except HostError:
+            pass  # the event log has it
+
+    def _retract(self) -> None:
+        """What we said about errors no longer holds."""
+        if not self._problem:
+            return
+        self._problem = ""
+        try:
+            self._around.host.commit([Remove(self.error_path)])
+        except HostError:
+            pass
+
+    def _tell(self, severity: Severity, text: str, kind: str, change: StateChange | None = None) -> None:
+        self._around.events.add(severity, text, kind, domid=self.domid, devid=self.devid, vdev=self.vdev, change=change)

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: MIT
+"""The engine: one control thread that follows the store, and the verbs people have.
+
+The control thread owns the host and every :class:`Disk`.  A verb called from another thread checks what may take long
+(an image) in the caller's thread and hands the rest over as a function; a snapshot only takes the lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+from usblkback_tui.engine.api import AttachPlan, AttachRequest
+from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
+from usblkback_tui.engine.discovery import Discovery
+from usblkback_tui.engine.disk import Disk, Surroundings
+from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
+from usblkback_tui.engine.image.raw import RawImage, open_image
+from usblkback_tui.engine.settings import Settings
+from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, Severity, Snapshot
+from usblkback_tui.protocol.backend import BackendIdentity
+from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.keys import backend_root, frontend_path
+from usblkback_tui.protocol.states import XenbusState as S
+from usblkback_tui.protocol.vdev import Vdev, parse_vdev, vdev_name
+
+T = TypeVar("T")
+
+RESCAN = 5.0
+"""Seconds after which everything is read again even without a hint: watches may be lost, facts may not."""
+
+VERB_TIMEOUT = 30.0
+"""Seconds a verb waits for the control thread; a dead xenstored must not hang a person."""
+
+
+class Engine:
+    """Serves every vbd of its kinds on one host; implements :class:`~usblkback_tui.engine.api.Backend`."""
+
+    def __init__(self, host: Host, settings: Settings) -> None:
+        self._host = host
+        self._settings = settings.engine
+        self._wanted = settings.disks
+        self._events = EventLog()
+        self._lock = threading.RLock()
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._disks: dict[tuple[int, int], Disk] = {}
+        self._leftover: list[Disk] = []
+        """Removed disks that still hold something, because their image hangs."""
+        self._domains: tuple[Domain, ...] = ()
+        self._discovery: Discovery | None = None
+        self._me = 0
+        self._started = time.time()
+
+    # life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to serve on a host that is open.  Raises HostError."""
+        self._me = self._host.domid()
+        around = Surroundings(self._host, self._me, self._settings, self._events, self._post, self._lock)
+        self._discovery = Discovery(around, self._disks, self._wanted)
+        for kind in self._settings.kinds:
+            self._host.watch(backend_root(self._me, kind), "backend")
+        if self._host.caps.domain_list:
+            self._host.watch("@introduceDomain", "domain")
+            self._host.watch("@releaseDomain", "domain")
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
+
+    def stop(self, force_after: float = 10.0) -> None:
+        """Detach every disk, after ``force_after`` seconds by force, and end the threads.  Idempotent."""
+        if self._thread is None:
+            return
+        try:
+            self._call(self._begin_detach_all)
+            self._wait_until(lambda: not self._disks, force_after)
+            if self._disks:
+                self._call(self._force_all)
+                self._wait_until(lambda: not self._disks and not self._leftover, 2.0)
+        except UserError as error:
+            self._events.add(Severity.ERROR, f"stopping: {error}")
+        self._stopping.set()
+        self._host.wake()
+        self._thread.join(5.0)
+        self._thread = None
+
+    def _run(self) -> None:
+        deadline = 0.0
+        while not self._stopping.is_set():
+            try:
+                hints = self._host.wait(max(0.0, min(deadline - time.monotonic(), RESCAN)))
+            except HostError as error:
+                self._events.add(Severity.ERROR, f"the store cannot be watched: {error}")
+                time.sleep(1.0)
+                hints = Hints(everything=True)
+            if time.monotonic() >= deadline:
+                hints = Hints(everything=True)
+            if hints.everything:
+                deadline = time.monotonic() + RESCAN
+            self._guarded(lambda hints=hints: self._follow(hints))  # type: ignore[misc]
+            while True:
+                try:
+                    command = self._commands.get_nowait()
+                except queue.Empty:
+                    break
+                self._guarded(command)
+            self._guarded(self._sweep)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """One failing piece of work must not make the engine deaf."""
+        try:
+            work()
+        except HostError as error:
+            self._events.add(Severity.ERROR, f"the store refused: {error}")
+        except Exception as error:
+            self._events.add(Severity.ERROR, f"internal error, please report it: {type(error).__name__}: {error}")
+
+    def _follow(self, hints: Hints) -> None:
+        assert self._discovery is not None
+        if hints.everything or "domain" in hints.tokens:
+            domains = self._host.domains()
+            with self._lock:
+                self._domains = domains
+            self._discovery.domains_changed(domains)
+        if hints.everything or "backend" in hints.tokens or "domain" in hints.tokens:
+            self._discovery.scan(self._domains)
+            for disk in list(self._disks.values()):
+                disk.step()
+            return
+        for disk in list(self._disks.values()):
+            if _token(disk.key) in hints.tokens:
+                disk.step()
+
+    def _sweep(self) -> None:
+        """Remove what has closed for good, and forget what holds nothing any more."""
+        for key, disk in list(self._disks.items()):
+            if disk.closed and not disk.online and not disk.ending and (disk.owned or disk.detaching):
+                self._remove(disk)
+                disk.finish("both ends closed")
+            if disk.ending and (disk.ended or disk.stuck):
+                with self._lock:
+                    del self._disks[key]
+                self._host.unwatch(f"{disk.front_path}/state", _token(key))
+                if not disk.ended:
+                    self._leftover.append(disk)
+        self._leftover = [disk for disk in self._leftover if not disk.ended]
+
+    def _remove(self, disk: Disk) -> None:
+        last = not any(d.domid == disk.domid and d.kind == disk.kind and d is not disk for d in self._disks.values())
+        self._host.commit(removal_commit(self._me, disk.kind, disk.domid, disk.devid, last=last))
+
+    def _post(self, function: Callable[[], None]) -> None:
+        self._commands.put(function)
+        self._host.wake()
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Run a function on the control thread and return what it returns.  Raises UserError."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except HostError as error:
+                future.set_exception(UserError(error.problem, fix=error.fix))
+            except BaseException as error:
+                future.set_exception(error)
+
+        if self._thread is None or not self._thread.is_alive():
+            raise UserError("the engine is not running", fix="start it again")
+        self._post(run)
+        try:
+            return future.result(VERB_TIMEOUT)
+        except FutureTimeout:
+            raise UserError(
+                f"the engine has not answered for {VERB_TIMEOUT:.0f} s", fix="look whether xenstored is alive"
+            ) from None
+
+    @staticmethod
+    def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    # looking ----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The state right now."""
+        with self._lock:
+            disks = tuple(self._disks[key].view() for key in sorted(self._disks))
+            domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
+        return Snapshot(
+            time=time.time(),
+            monotonic=time.monotonic(),
+            host=self._host.caps.name,
+            domid=self._me,
+            domains=domains,
+            disks=disks,
+            max_disks=self._settings.max_disks,
+            started=self._started,
+        )
+
+    def events(self, after: int) -> tuple[Event, ...]:
+        """The kept events newer than ``after``."""
+        return self._events.after(after)
+
+    # attaching --------------------------------------------------------------------------------------------------
+
+    def plan(self, request: AttachRequest) -> AttachPlan:
+        """Everything an attach checks; nothing is written and nothing stays open."""
+        vdev = parse_vdev(request.vdev)
+        domain = self._call(lambda: self._check(request, vdev))
+        image = self._open_image(request)
+        try:
+            return self._planned(request, vdev, domain, image)
+        finally:
+            image.close()
+
+    def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
+        """Write both directories in one transaction and serve the disk."""
+        vdev = parse_vdev(request.vdev)
+        domain = self._call(lambda: self._check(request, vdev))
+        image = self._open_image(request)
+        handed_over = threading.Event()
+
+        def write() -> Disk:
+            self._check(request, vdev)
+            plan = self._planned(request, vdev, domain, image)
+            return self._write_attach(plan, image, handed_over)
+
+        try:
+            disk = self._call(write)
+        except BaseException:
+            if not handed_over.is_set():
+                image.close()
+            raise
+        self._wait_until(lambda: disk.connected or disk.ending, wait)
+        with self._lock:
+            return disk.view()
+
+    def next_vdev(self, domain: str) -> str:
+        """The first xvd name the domain does not use."""
+
+        def find() -> str:
+            domid = self._find_domain(domain).domid
+            used = set(self._host.list(f"/local/domain/{domid}/device/vbd"))
+            disk = 0
+            while str(Vdev("xvd", disk).number) in used:
+                disk += 1
+            return Vdev("xvd", disk).name
+
+        return self._call(find)
+
+    def _open_image(self, request: AttachRequest) -> RawImage:
+        if request.mode not in ("r", "w"):
+            raise UserError(f"mode {request.mode!r} is unknown", fix="use r or w", key="mode", value=request.mode)
+        try:
+            return open_image(request.image, request.mode == "w")
+        except UserError as error:
+            user = next((d for d in list(self._disks.values()) if d.identity.image == request.image), None)
+            if user is not None and "locked by" in error.problem:
+                raise UserError(
+                    f"image {request.image} is attached as {user.title}",
+                    fix="detach it there first, or attach both with mode r",
+                    key="image",
+                    value=request.image,
+                ) from error
+            raise
+
+    def _check(self, request: AttachRequest, vdev: Vdev) -> Domain:
+        """On the control thread: the domain is there, the vdev is free, there is room for one more disk."""
+        domain = self._find_domain(request.domain)
+        if domain.domid == self._me:
+            raise UserError(
+                f"domain {request.domain} is this engine's own domain",
+                fix="attach to another domain",
+                key="domain",
+                value=request.domain,
+            )
+        if self._host.read(f"{frontend_path(domain.domid, vdev.number)}/state") is not None or (
+            self._host.list(frontend_path(domain.domid, vdev.number))
+        ):
+            raise UserError(
+                f"vdev {vdev.name} is in use in {domain.name}",
+                fix="choose another one, or detach it first",
+                key="vdev",
+                value=request.vdev,
+            )
+        if len(self._disks) >= self._settings.max_disks:
+            raise UserError(
+                f"{len(self._disks)} disks are attached, which is engine.max_disks",
+                fix="detach one, or raise max_disks",
+                key="max_disks",
+                value=self._settings.max_disks,
+            )
+        if not self._host.caps.can_attach:
+            raise UserError("this host may not write a guest's directory", fix="attach with the toolstack")
+        return domain
+
+    def _find_domain(self, text: str) -> Domain:
+        domains = self._host.domains()
+        with self._lock:
+            self._domains = domains
+        matches = [d for d in domains if d.name == text] or [d for d in domains if str(d.domid) == text]
+        if len(matches) == 1:
+            return matches[0]
+        known = ", ".join(f"{d.name} ({d.domid})" for d in domains if d.domid != self._me) or "none"
+        problem = f"domain {text!r} is not running" if not matches else f"several domains are called {text!r}"
+        raise UserError(problem, fix=f"running: {known}", key="domain", value=text)
+
+    def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain, image: RawImage) -> AttachPlan:
+        kind = self._settings.kinds[0]
+        commit = attach_commit(self._me, kind, domain.domid, vdev.number, image.path, request.mode)
+        return AttachPlan(
+            domid=domain.domid,
+            domain=domain.name,
+            vdev=vdev.name,
+            devid=vdev.number,
+            image=image.path,
+            mode=request.mode,
+            sectors=image.sectors,
+            writes=planned_writes(commit),
+        )
+
+    def _write_attach(self, plan: AttachPlan, image: RawImage, handed_over: threading.Event) -> Disk:
+        assert self._discovery is not None
+        kind = self._settings.kinds[0]
+        try:
+            self._host.commit(attach_commit(self._me, kind, plan.domid, plan.devid, plan.image, plan.mode))
+        except Conflict as error:
+            if error.path == f"/local/domain/{plan.domid}":
+                raise UserError(f"domain {plan.domain} has just ended", fix="start it again", key="domain") from error
+            raise UserError(
+                f"vdev {plan.vdev} has just come into use in {plan.domain}", fix="choose another one", key="vdev"
+            ) from error
+        handed_over.set()
+        identity = BackendIdentity(plan.domid, plan.devid, plan.image, plan.mode)
+        disk = self._discovery.adopt(kind, plan.domain, identity, owned=True, image=image)
+        disk.step()
+        return disk
+
+    # detaching --------------------------------------------------------------------------------------------------
+
+    def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
+        """Close gracefully; with ``force``, take the disk away if the guest still holds it after ``wait`` seconds."""
+        disk = self._call(lambda: self._find_disk(domain, vdev))
+        self._call(lambda: self._begin_detach(disk))
+
+        def gone() -> bool:
+            return self._disks.get(disk.key) is not disk
+
+        if self._wait_until(gone, wait):
+            return
+        if not force:
+            raise UserError(
+                f"{disk.title} is still held by the guest after {wait:.0f} s",
+                fix="unmount it there, then it goes by itself; or detach it with force",
+                key="vdev",
+                value=vdev,
+            )
+        self._call(lambda: self._force(disk))
+        if not self._wait_until(gone, 5.0):
+            raise UserError(f"{disk.title} could not be taken away", fix="see the event log")
+
+    def _find_disk(self, domain: str, vdev: str) -> Disk:
+        devid = parse_vdev(vdev).number
+        for disk in self._disks.values():
+            if domain in (disk.domain, str(disk.domid)) and disk.devid == devid:
+                return disk
+        mine = ", ".join(disk.title for disk in self._disks.values()) or "no disk is attached"
+        raise UserError(f"{vdev_name(devid)} of {domain} is not attached here", fix=mine, key="vdev", value=vdev)
+
+    def _begin_detach(self, disk: Disk) -> None:
+        """What libxl writes: offline and Closing in one transaction; the states do the rest."""
+        disk.detaching = True
+        self._host.commit(
+            [
+                Expect(f"{disk.back_path}/frontend", present=True),
+                Put(f"{disk.back_path}/online", "0"),
+                *([] if disk.closed else [Put(f"{disk.back_path}/state", str(int(S.CLOSING)))]),
+            ]
+        )
+        disk.step()
+
+    def _force(self, disk: Disk) -> None:
+        self._remove(disk)
+        disk.finish("by force")
+
+    def _begin_detach_all(self) -> None:
+        for disk in list(self._disks.values()):
+            self._guarded(lambda disk=disk: self._begin_detach(disk))  # type: ignore[misc]
+
+    def _force_all(self) -> None:
+        for disk in list(self._disks.values()):
+            self._guarded(lambda disk=disk: self._force(disk))  # type: ignore[misc]
+
+
+def _token(key: tuple[int, int]) -> str:
+    return f"disk:{key[0]}/{key[1]}"

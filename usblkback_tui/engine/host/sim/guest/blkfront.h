@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One vbd's ring as Linux blkfront drives it, and the load on it.  build.py hands the declarations (everything but the lines
+ * of the preprocessor) to cffi.  Nothing here is shared with the backend: two implementations check each other.
+ */
+#ifndef USBLK_GUEST_BLKFRONT_H
+#define USBLK_GUEST_BLKFRONT_H
+
+#include <stdint.h>
+
+enum {
+	FRONT_MAX_SLOTS = 512,	 /* a ring of 16 pages */
+	FRONT_MAX_SEGMENTS = 256,
+	FRONT_MAX_INDIRECT = 1,	 /* 512 segments fit one page */
+	FRONT_BUCKETS = 512,
+	FRONT_BOOK_BYTES = 8192,
+
+	/* What front_run is to do. */
+	FRONT_LOAD = 0,
+	FRONT_VERIFY = 1,
+
+	/* front_order */
+	FRONT_GO = 0,
+	FRONT_DRAIN = 1, /* make no new requests, wait for the responses */
+	FRONT_LEAVE = 2, /* leave the ring as it is */
+
+	/* Why front_run came back. */
+	FRONT_DONE = 0,	 /* drained, or everything verified */
+	FRONT_LEFT = 1,	 /* ordered to leave */
+	FRONT_BROKEN = 2, /* the backend broke the protocol: "disabled for further use" */
+
+	/* What the backend broke (front_stats.fault). */
+	FAULT_NONE = 0,
+	FAULT_COUNT = 1,     /* more responses than requests */
+	FAULT_ID = 2,	     /* a response whose id is no slot or no pending slot */
+	FAULT_OPERATION = 3, /* a response to another operation */
+	FAULT_GRANT = 4,     /* a page still mapped although grants are not persistent */
+};
+
+/*
+ * What is known of one granule of the disk.  Each write has a generation; 'low' is the last one that was confirmed and
+ * 'high' the last one issued.  They differ while a write is under way or after one without a good end; each sector may then
+ * be either.  0 is unknown.
+ */
+typedef struct front_note {
+	uint32_t low;
+	uint32_t high;
+} front_note;
+
+typedef struct front_load {
+	uint32_t read_percent;
+	uint32_t block;	 /* bytes, a multiple of 512 */
+	uint32_t depth;
+	uint64_t rate;	 /* requests a second, 0 is as fast as it goes */
+	uint64_t span;	 /* bytes of the disk to use, 0 is all of it */
+	uint32_t flush_every;	/* a flush after so many writes, 0 is never */
+	uint32_t discard_every; /* a discard after so many writes, 0 is never */
+	int sequential;
+	int verify;
+	int spin; /* never sleep */
+	uint64_t seed;
+} front_load;
+
+typedef struct front_stats {
+	uint64_t reads, writes, flushes, discards;
+	uint64_t bytes_read, bytes_written;
+	uint64_t errors;      /* responses with an error */
+	uint64_t mismatches;  /* granules whose bytes were not those written */
+	uint64_t verified;    /* granules compared and right */
+	uint64_t notifies, wakes;
+	uint64_t unsupported; /* EOPNOTSUPP */
+	uint64_t fault, fault_id, fault_value;
+	uint64_t bad_sector;  /* where the last mismatch was */
+	uint64_t inflight;
+	uint64_t persistent;  /* grants the backend keeps mapped */
+	uint64_t latency[512]; /* FRONT_BUCKETS: 8 per power of two of nanoseconds */
+} front_stats;
+
+/*
+ * The notebook of one vdev, in shared memory that outlives the guest: counters anybody may read at any time, and after
+ * FRONT_BOOK_BYTES the notes.
+ */
+typedef struct front_book {
+	uint64_t identity; /* of the image the notes are about */
+	uint32_t granule;  /* bytes a note stands for */
+	uint32_t generation;
+	front_stats stats;
+} front_book;
+
+typedef struct front_setup {
+	uint8_t *ram;	/* guest memory; the grant table is at its start */
+	uint8_t *ring;	/* in guest memory */
+	uint32_t ring_pages;
+	int x86_32;
+	uint16_t backend_domid;
+	int event_fd, notify_fd, stop_fd;
+	uint16_t handle;
+	int persistent;
+	uint32_t max_segments; /* indirect requests are made above 11 */
+	int flush;	/* 0, or the operation: 3 for flush, 2 for barrier */
+	int discard;
+	int read_only;
+	uint64_t sectors;
+	front_book *book;
+	uint64_t nr_notes;
+} front_setup;
+
+typedef struct front front;
+
+front *front_new(const front_setup *setup);
+void front_free(front *front);
+uint32_t front_slots(front *front);
+int front_add_pages(front *front, uint32_t count, const uint32_t *frames, const uint32_t *refs);
+uint32_t front_pages(front *front);
+uint32_t front_revoke(front *front, uint32_t *refs, uint32_t *frames);
+void front_grant(uint8_t *ram, uint32_t ref, uint16_t domid, uint32_t frame, int read_only);
+int front_revoke_one(uint8_t *ram, uint32_t ref);
+void front_order(front *front, int order);
+void front_resize(front *front, uint64_t sectors);
+void front_features(front *front, int flush, int discard);
+int front_run(front *front, const front_load *load, int what);
+void front_fill(uint8_t *at, uint32_t bytes, uint64_t sector, uint32_t generation);
+int front_check(const uint8_t *at, uint64_t sector, uint32_t low, uint32_t high);
+
+#endif

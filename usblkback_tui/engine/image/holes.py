@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""Whether a file's filesystem can give space back, found out without changing a byte."""
+
+from __future__ import annotations
+
+import os
+
+from cffi import FFI
+
+from usblkback_tui.engine.image.blockdev import DiscardLimits
+
+_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
+"""<linux/falloc.h>"""
+
+_ffi = FFI()
+_ffi.cdef("int fallocate(int fd, int mode, int64_t offset, int64_t length);")
+
+
+def hole_limits(fd: int) -> DiscardLimits:
+    """What a discard can be on a regular file opened for writing; the granule is the filesystem's block.
+
+    A hole punched behind the end of the file has nothing to remove, and with KEEP_SIZE leaves the length as it is; a
+    filesystem that has no holes refuses it all the same.  A filesystem may still refuse a later hole: the data path
+    then stops offering.
+    """
+    block = os.fstatvfs(fd).f_bsize
+    behind = (os.fstat(fd).st_size // block + 1) * block
+    if _ffi.dlopen(None).fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, behind, block) != 0:
+        return DiscardLimits()
+    return DiscardLimits(supported=True, granularity=block, alignment=0)

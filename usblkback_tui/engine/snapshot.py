@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""What people see of the engine: one frozen value, made a few times a second, safe to hand to any thread.
+
+Counters are totals since the disk was attached, rates are the consumer's business (``rates.py``).  Times are
+``time.time()`` seconds unless a name says otherwise; latencies are nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from usblkback_tui.protocol.states import XenbusState
+
+
+class Severity(Enum):
+    """How much an event or a health line matters."""
+
+    INFO = "info"
+    GOOD = "good"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One sentence on a disk: what is wrong and what to try, or that nothing is."""
+
+    severity: Severity = Severity.GOOD
+    sentence: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Log-linear latency buckets of one operation; see ``latency.py`` for their bounds."""
+
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What one ring did."""
+
+    reads: int = 0
+    writes: int = 0
+    flushes: int = 0
+    discards: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    bytes_discarded: int = 0
+    errors: int = 0
+    """Responses with a status other than OKAY."""
+    bad_requests: int = 0
+    """Of the errors: requests the guest must never send (validation refused them)."""
+    io_errors: int = 0
+    """Of the errors: the image failed."""
+    map_errors: int = 0
+    """Of the errors: a grant could not be mapped or copied."""
+    refused: int = 0
+    """Of the errors: writes to a read-only or poisoned disk, and operations that were not offered."""
+    in_flight: int = 0
+    indirect: int = 0
+    responses: int = 0
+    notifies_sent: int = 0
+    notifies_suppressed: int = 0
+    wakeups: int = 0
+    grants_mapped: int = 0
+    """Pages mapped now."""
+    maps: int = 0
+    """Pages mapped since the start; equals ``unmaps`` plus ``grants_mapped``."""
+    unmaps: int = 0
+    copies: int = 0
+    """Pages moved by grant copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingView:
+    """One queue of a disk while it is connected."""
+
+    index: int
+    slots: int
+    """Requests the ring holds."""
+    pages: int
+    protocol: str
+    """``x86_64-abi``, ``x86_32-abi``, ..."""
+    grant_mode: str
+    """``persistent``, ``copy`` or ``map``."""
+    io_engine: str
+    event_channel: int
+    req_prod: int = 0
+    req_cons: int = 0
+    rsp_prod: int = 0
+    req_event: int = 0
+    rsp_event: int = 0
+    counters: Counters = field(default_factory=Counters)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Histograms since attach, by operation."""
+
+    read: Histogram = field(default_factory=Histogram)
+    write: Histogram = field(default_factory=Histogram)
+    flush: Histogram = field(default_factory=Histogram)
+    discard: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One end of a disk moved.  ``end`` is ``frontend`` or ``backend``."""
+
+    time: float
+    end: str
+    old: XenbusState
+    new: XenbusState
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """One vbd.  ``(domid, devid)`` names it while the guest runs."""
+
+    domid: int
+    domain: str
+    devid: int
+    vdev: str
+    image: str
+    mode: str
+    """``r`` or ``w``."""
+    kind: str
+    """The backend kind in xenstore: ``usblkback``, ``vbd``."""
+    sectors: int
+    """Size in 512-byte sectors; 0 until the image is open."""
+    frontend_state: XenbusState
+    backend_state: XenbusState
+    frontend_since: float
+    backend_since: float
+    online: bool
+    owned: bool
+    """We wrote both directories, so we remove them."""
+    health: Health
+    counters: Counters
+    """All rings, earlier connections included."""
+    latency: Latency
+    rings: tuple[RingView, ...] = ()
+    transitions: tuple[StateChange, ...] = ()
+    """The last 64, oldest first."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What a table row or a selection is remembered by."""
+        return (self.domid, self.devid)
+
+    @property
+    def title(self) -> str:
+        """``xvdb of g1``."""
+        return f"{self.vdev} of {self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainView:
+    """One running domain."""
+
+    domid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole engine at ``time`` (wall clock) and ``monotonic`` (for rates)."""
+
+    time: float
+    monotonic: float
+    host: str
+    """``xen``, ``sim``."""
+    domid: int
+    domains: tuple[DomainView, ...]
+    disks: tuple[DiskView, ...]
+    max_disks: int
+    started: float
+
+    def disk(self, key: tuple[int, int]) -> DiskView | None:
+        """The disk with this ``(domid, devid)``."""
+        return next((disk for disk in self.disks if disk.key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth a line in a log.  ``seq`` counts from 1 without holes."""
+
+    seq: int
+    time: float
+    severity: Severity
+    text: str
+    """A whole sentence."""
+    kind: str = "log"
+    """``state``, ``attached``, ``detached``, ``error``, ``domain``, ``log``."""
+    domid: int | None = None
+    devid: int | None = None
+    vdev: str = ""
+    change: StateChange | None = None
+    """Set for ``kind == "state"``."""

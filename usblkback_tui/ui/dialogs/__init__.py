@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Modal questions: attach, detach, quit and help."""

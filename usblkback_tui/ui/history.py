@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What the charts remember: four figures of every disk at four time resolutions, in a fixed amount of memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+
+from usblkback_tui.engine.rates import Rates, together
+
+LEVELS = (1, 5, 15, 60)
+"""Seconds in one dot of a chart, by zoom level."""
+KEPT = 512
+"""Dots kept at each level: from 8.5 minutes to 8.5 hours."""
+
+Key = tuple[int, int]
+
+
+class Series:
+    """One figure, one value a second in, averages of LEVELS seconds out."""
+
+    __slots__ = ("_count", "_dots", "_sums")
+
+    def __init__(self) -> None:
+        self._dots = tuple(array("f") for _ in LEVELS)
+        self._sums = [0.0] * len(LEVELS)
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        """Append the value of the next second."""
+        self._count += 1
+        for level, seconds in enumerate(LEVELS):
+            self._sums[level] += value
+            if self._count % seconds == 0:
+                dots = self._dots[level]
+                dots.append(self._sums[level] / seconds)
+                self._sums[level] = 0.0
+                if len(dots) >= 2 * KEPT:
+                    del dots[:-KEPT]
+
+    def last(self, width: int, level: int = 0) -> list[float]:
+        """Up to ``width`` newest dots of a level, oldest first."""
+        return self._dots[level][-width:].tolist() if width > 0 else []
+
+    def copy(self) -> Series:
+        """A series that no longer changes with this one."""
+        twin = Series()
+        twin._dots = tuple(array("f", dots) for dots in self._dots)
+        twin._sums = list(self._sums)
+        twin._count = self._count
+        return twin
+
+
+class Track:
+    """The four figures of one disk, or of all of them."""
+
+    __slots__ = ("read_bytes", "reads", "writes", "written_bytes")
+
+    def __init__(self) -> None:
+        self.reads, self.writes, self.read_bytes, self.written_bytes = Series(), Series(), Series(), Series()
+
+    def add(self, rates: Rates) -> None:
+        """Append one second."""
+        self.reads.add(rates.reads)
+        self.writes.add(rates.writes)
+        self.read_bytes.add(rates.read_bytes)
+        self.written_bytes.add(rates.written_bytes)
+
+    def copy(self) -> Track:
+        """A track that no longer changes with this one."""
+        twin = Track()
+        twin.reads, twin.writes = self.reads.copy(), self.writes.copy()
+        twin.read_bytes, twin.written_bytes = self.read_bytes.copy(), self.written_bytes.copy()
+        return twin
+
+
+class History:
+    """The tracks of all disks; those of a disk that is gone are dropped."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[Key, Track] = {}
+        self.all = Track()
+        """All disks together."""
+
+    def add(self, rates: Mapping[Key, Rates], present: Iterable[Key], seconds: int = 1) -> None:
+        """Append what was measured over the last ``seconds`` whole seconds.  A disk not measured gets no dot."""
+        sums = together(rates.values())
+        for _ in range(min(seconds, KEPT)):
+            self.all.add(sums)
+            for key, one in rates.items():
+                self._tracks.setdefault(key, Track()).add(one)
+        for key in self._tracks.keys() - set(present):
+            del self._tracks[key]
+
+    def track(self, key: Key | None) -> Track:
+        """The track of a disk (an empty one for a disk without a past); of all disks for None."""
+        return self.all if key is None else self._tracks.get(key) or Track()
+
+    def copy(self) -> History:
+        """A history that no longer changes with this one."""
+        twin = History()
+        twin._tracks = {key: track.copy() for key, track in self._tracks.items()}
+        twin.all = self.all.copy()
+        return twin

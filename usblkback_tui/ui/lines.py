@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""A pane of styled lines that repaints only the cells that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from usblkback_tui.ui.actions import bindings
+from usblkback_tui.ui.palette import Palette
+from usblkback_tui.ui.text import Line, changed_cells
+
+
+class LineView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows lines, scrolls through them, and keeps what is on the terminal when a line stays the same."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("pane")
+
+    DEFAULT_CSS = """
+    LineView {
+        scrollbar-size-vertical: 1;
+        scrollbar-size-horizontal: 0;
+        overflow-x: hidden;
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None, follow: bool = False) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: tuple[Line, ...] = ()
+        self._follow = follow
+        """Stay at the end when lines are added there, unless the operator scrolled away from it."""
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What is shown, scrolled-away lines included."""
+        return self._lines
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Replace the content."""
+        old, new = self._lines, tuple(lines)
+        if old == new:
+            return
+        at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y
+        self._lines = new
+        if len(old) != len(new):
+            self.virtual_size = Size(self.size.width, len(new))
+            self.refresh()
+            if at_end:
+                self.call_after_refresh(self.scroll_end, animate=False)
+            return
+        top = self.scroll_offset.y
+        for index, (was, now) in enumerate(zip(old, new, strict=True)):
+            if was is not now and 0 <= index - top < self.size.height:
+                self.repaint_line(index - top, was, now)
+
+    def repaint_line(self, y: int, was: Line, now: Line) -> None:
+        """Repaint the cells of viewport row ``y`` in which the two lines differ."""
+        if (cells := changed_cells(was, now)) is not None:
+            first, end = cells
+            width = self.size.width
+            last = width if end is None else min(end, width)
+            if last > first:
+                self.refresh(Region(first, y, last - first, 1))
+
+    def line_at(self, y: int) -> Line:
+        """The line in viewport row ``y``."""
+        index = y + self.scroll_offset.y
+        return self._lines[index] if 0 <= index < len(self._lines) else ()
+
+    def line_ground(self, y: int) -> str:
+        """The style under the whole of viewport row ``y``."""
+        return ""
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the terminal, for Textual."""
+        palette = self.palette
+        base = self.rich_style
+        if ground := self.line_ground(y):
+            base += palette.style(ground)
+        line = self.line_at(y)
+        strip = Strip([Segment(text, base + palette.style(style) if style else base) for text, style in line])
+        width = self.size.width
+        return strip.crop_extend(0, width, _plain_ground(base))
+
+    @property
+    def palette(self) -> Palette:
+        """The styles of the app's theme."""
+        return cast(Any, self.app).palette  # type: ignore[no-any-return]
+
+    def action_cursor_up(self) -> None:
+        self.scroll_relative(y=-1, animate=False)
+
+    def action_cursor_down(self) -> None:
+        self.scroll_relative(y=1, animate=False)
+
+    def action_page_up(self) -> None:
+        self.scroll_relative(y=-max(self.size.height - 1, 1), animate=False)
+
+    def action_page_down(self) -> None:
+        self.scroll_relative(y=max(self.size.height - 1, 1), animate=False)
+
+    def action_first(self) -> None:
+        self.scroll_to(y=0, animate=False)
+
+    def action_last(self) -> None:
+        self.scroll_end(animate=False)
+
+    def action_choose(self) -> None:
+        """Nothing to choose in a pane without a cursor."""
+
+
+def _plain_ground(style: Style) -> Style:
+    return Style(color=style.color, bgcolor=style.bgcolor)
