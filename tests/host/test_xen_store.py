@@ -279,11 +279,34 @@ def test_a_lost_connection_is_an_error_of_wait(xen: FakeXen, host: XenHost) -> N
         host.wait(1)
 
 
+def test_a_death_between_waits_is_noticed(xen: FakeXen, host: XenHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_QUIET_SECONDS", 0.05)
+    assert host.wait(0.12) == Hints()
+    xen.fault("xs_read", errno.EBADF)
+    with pytest.raises(HostError, match="connection to xenstore is lost"):
+        host.wait(None)
+
+
+def test_a_transaction_on_a_lost_connection(xen: FakeXen, host: XenHost) -> None:
+    xen.fault("xs_transaction_start", errno.EPIPE)
+    with pytest.raises(HostError, match="connection to xenstore is lost"):
+        host.commit([Expect(BASE, True)])
+
+
 def test_a_store_that_never_answers_does_not_hang_us(xen: FakeXen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contact, "CONTACT_SECONDS", 0.1)
-    xen.fault("xs_read", 0, times=1)
-    start = time.monotonic()
-    with pytest.raises(HostError, match=r"xenstored has not answered for 0.1 seconds; start it") as caught:
-        xen.host().open()
-    assert caught.value.errno == errno.ETIMEDOUT
+    xen.hang("xs_read")
+    start, threads = time.monotonic(), threading.active_count()
+    for _ in range(3):
+        with pytest.raises(HostError, match=r"xenstored has not answered for 0.1 seconds; start it") as caught:
+            xen.host().open()
+        assert caught.value.errno == errno.ETIMEDOUT
     assert time.monotonic() - start < 5
+    assert threading.active_count() == threads + 1
+    xen.release()
+    monkeypatch.setattr(contact, "CONTACT_SECONDS", 5.0)
+    host = xen.host()
+    host.open()
+    assert xen.count("connections") == 1
+    host.close()
+    assert xen.open_handles() == 0

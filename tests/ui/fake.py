@@ -163,9 +163,7 @@ class FakeBackend:
             self.now += seconds
             tick = self.now - START
             self.disks = {
-                key: _worked(disk, seconds, scale * (1.0 + 0.6 * math.sin(tick / 9 + key[0])))
-                if disk.rings
-                else disk
+                key: _worked(disk, seconds, scale * (1.0 + 0.6 * math.sin(tick / 9 + key[0]))) if disk.rings else disk
                 for key, disk in self.disks.items()
             }
 

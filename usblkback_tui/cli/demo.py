@@ -53,15 +53,16 @@ def _headless(args: argparse.Namespace, settings: Settings, seconds: float | Non
             demo.start()
             started = time.monotonic()
             with _control(args, settings, demo):
-                last, tick = demo.totals(), 0
+                last, since, tick = demo.totals(), 0.0, 0
                 while seconds is None or tick < seconds:
                     tick += 1
                     due = started + (tick if seconds is None else min(tick, seconds))
                     if signals.wait(max(due - time.monotonic(), 0.0)) is not None:
                         break
                     now = demo.totals()
-                    print(_line(time.monotonic() - started, now, last), file=out, flush=True)
-                    last = now
+                    elapsed = time.monotonic() - started
+                    print(_line(elapsed, since, now, last), file=out, flush=True)
+                    last, since = now, elapsed
                 took = time.monotonic() - started
                 result = demo.finish()
         finally:
@@ -81,8 +82,8 @@ def _control(args: argparse.Namespace, settings: Settings, demo: Demo) -> Iterat
     if not hasattr(args, "socket"):
         yield
         return
-    control = ControlServer(demo.engine, socket_of(settings), on_stop=lambda: signal.pthread_kill(main, signal.SIGTERM))
     main = threading.main_thread().ident or 0
+    control = ControlServer(demo.engine, socket_of(settings), on_stop=lambda: signal.pthread_kill(main, signal.SIGTERM))
     control.start()
     try:
         yield
@@ -90,12 +91,14 @@ def _control(args: argparse.Namespace, settings: Settings, demo: Demo) -> Iterat
         control.stop()
 
 
-def _line(elapsed: float, now: Totals, last: Totals) -> str:
+def _line(elapsed: float, since: float, now: Totals, last: Totals) -> str:
+    """``since`` is when ``last`` was taken, in seconds like ``elapsed``."""
+    span = max(elapsed - since, 1e-3)
     return (
-        f"{elapsed:5.0f} s  {count_text(now.reads - last.reads):>6} reads/s  "
-        f"{count_text(now.writes - last.writes):>6} writes/s  "
-        f"{bytes_text(now.bytes_read - last.bytes_read):>9}/s read  "
-        f"{bytes_text(now.bytes_written - last.bytes_written):>9}/s written  {now.errors} errors"
+        f"{elapsed:5.0f} s  {count_text((now.reads - last.reads) / span):>6} reads/s  "
+        f"{count_text((now.writes - last.writes) / span):>6} writes/s  "
+        f"{bytes_text((now.bytes_read - last.bytes_read) / span):>9}/s read  "
+        f"{bytes_text((now.bytes_written - last.bytes_written) / span):>9}/s written  {now.errors} errors"
     )
 
 

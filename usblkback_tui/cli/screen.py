@@ -78,8 +78,8 @@ def show(
 def exit_code(ending: Ending) -> int:
     """The program's exit code after the UI, when all else has been put in order.
 
-    A UI that could not restore its terminal leaves a thread behind that waits for ever, and the interpreter for it; then
-    this ends the process.
+    A UI that could not restore its terminal leaves a thread behind that waits for ever, and the interpreter waits for
+    it; then this ends the process.
     """
     code = 1 if ending.crashed else 0
     if ending.crashed or ending.hung_up:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.engine import Engine
+from usblkback_tui.engine.host.seam import HostError
 from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import Report
 from usblkback_tui.engine.host.sim.machine import SimGuest
@@ -52,15 +54,22 @@ class Demo:
     """The guests of ``[demo]`` on the embedded host, each with its disks attached and its load running."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        # Disks of the config file are for real domains: a guest here that has such a name must not write on them.
+        self._settings = replace(settings, disks=())
         self._host = SimHost()
         self._guests: list[tuple[GuestSettings, SimGuest]] = []
         self._folder: Path | None = None
         self._started = False
-        self.engine = Engine(self._host, settings)
+        self.engine = Engine(self._host, self._settings)
 
     def start(self) -> None:
         """Start the engine and the guests, attach their disks and wait until all are connected.  Raises UserError."""
+        try:
+            self._start()
+        except HostError as error:
+            raise UserError(error.problem, fix=error.fix) from None
+
+    def _start(self) -> None:
         schedule_process(self._settings.engine)
         self._folder = Path(tempfile.mkdtemp(prefix="usblkback-tui-demo-"))
         self._host.open()
@@ -79,22 +88,24 @@ class Demo:
         return _totals([guest.stats() for _, guest in self._guests])
 
     def finish(self) -> DemoResult:
-        """End the load, read every written block back and compare."""
-        before = self.totals()
-        reports = []
+        """End the load, read every written block back and compare.  A guest that cannot is a problem, not an error."""
+        problems: list[str] = []
         for settings, guest in self._guests:
-            guest.stop_load()
-            reports.append((settings.name, guest.stats(), guest.verify()))
-        totals = _totals([stats for _, stats, _ in reports]) if reports else before
-        problems = tuple(problem for name, _, after in reports for problem in _problems(name, after))
+            try:
+                guest.stop_load()
+            except HostError as error:
+                problems.append(f"{settings.name}: {error}")
+        totals = self.totals()
+        for settings, guest in self._guests:
+            problems += _verify(settings.name, guest)
         return DemoResult(
             reads=totals.reads,
             writes=totals.writes,
             bytes_read=totals.bytes_read,
             bytes_written=totals.bytes_written,
-            errors=_totals([after for _, _, after in reports]).errors,
-            verified=bool(reports) and not problems,
-            problems=problems,
+            errors=self.totals().errors,
+            verified=bool(self._guests) and not problems,
+            problems=tuple(problems),
         )
 
     def stop(self) -> None:
@@ -103,7 +114,8 @@ class Demo:
             if self._started:
                 self._started = False
                 for _, guest in self._guests:
-                    guest.stop_load()
+                    with contextlib.suppress(HostError):  # it may be dead, which is fine now
+                        guest.stop_load()
                 self.engine.stop(force_after=self._settings.engine.detach_seconds)
         finally:
             for _, guest in self._guests:
@@ -139,6 +151,16 @@ def _totals(reports: list[Report]) -> Totals:
         bytes_written=sum(one.total("bytes_written") for one in reports),
         errors=sum(one.total("errors") for one in reports),
     )
+
+
+def _verify(name: str, guest: SimGuest) -> list[str]:
+    try:
+        report = guest.verify()
+    except HostError as error:
+        return [f"{name}: {error}"]
+    if report.writes and not report.read_back:
+        return [f"{name}: nothing of what was written could be read back", *_problems(name, report)]
+    return _problems(name, report)
 
 
 def _problems(guest: str, report: Report) -> list[str]:

@@ -86,6 +86,7 @@ class Disk:
         self._image = image
         self._connection: Connection | None = None
         self._stopping_since = 0.0
+        self._ending_since = 0.0
         self._past = Counters()
         self._past_latency = Latency()
         self._worker = Worker(f"vbd-{self.domid}-{self.devid}", around.post)
@@ -274,13 +275,14 @@ class Disk:
     # the image --------------------------------------------------------------------------------------------------
 
     def _opened(self, result: RawImage | UserError) -> None:
-        if isinstance(result, RawImage):
+        if isinstance(result, UserError):
+            self._complain(result, hotplug=True)
+        elif self.ending:
+            result.close()  # nobody else knows of it: it came too late
+        else:
             with self._around.lock:
                 self._image = result
-            if not self.ending:
-                self.step()
-            return
-        self._complain(result, hotplug=True)
+            self.step()
 
     # the ring's end ---------------------------------------------------------------------------------------------
 
@@ -316,6 +318,7 @@ class Disk:
         if self.ending:
             return
         self.ending = True
+        self._ending_since = time.monotonic()
         self._tell(Severity.INFO, f"{self.title} is detached: {why}", "detached")
         if self._stop_ring():
             self._release()
@@ -328,8 +331,8 @@ class Disk:
 
     @property
     def stuck(self) -> bool:
-        """The ring has been asked to stop for more than a second: the image hangs."""
-        return bool(self._stopping_since) and time.monotonic() - self._stopping_since > 1.0
+        """The disk was to end more than a second ago and its thread has not come back: the image hangs."""
+        return self.ending and not self.ended and time.monotonic() - self._ending_since > 1.0
 
     # telling ----------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Engine:
         self._domains: tuple[Domain, ...] = ()
         self._discovery: Discovery | None = None
         self._me = 0
+        self._store_problem = ""
         self._started = time.time()
 
     # life -------------------------------------------------------------------------------------------------------
@@ -96,12 +97,16 @@ class Engine:
         deadline = 0.0
         while not self._stopping.is_set():
             try:
-                hints = self._host.wait(max(0.0, min(deadline - time.monotonic(), RESCAN)))
+                hints = self._host.wait(max(0.0, min(deadline - time.monotonic(), self._patience())))
+                self._store_problem = ""
             except HostError as error:
-                self._events.add(Severity.ERROR, f"the store cannot be watched: {error}")
-                time.sleep(1.0)
-                hints = Hints(everything=True)
-            if time.monotonic() >= deadline:
+                # the rings go on without the store; say it once and look again
+                if str(error) != self._store_problem:
+                    self._store_problem = str(error)
+                    self._events.add(Severity.ERROR, f"the store cannot be watched: {error}", "error")
+                self._stopping.wait(1.0)
+                hints = Hints()
+            if time.monotonic() >= deadline and not self._store_problem:
                 hints = Hints(everything=True)
             if hints.everything:
                 deadline = time.monotonic() + RESCAN
@@ -113,6 +118,10 @@ class Engine:
                     break
                 self._guarded(command)
             self._guarded(self._sweep)
+
+    def _patience(self) -> float:
+        """Seconds to sleep at most: short while a disk that ends might turn out to hang."""
+        return 0.25 if any(disk.ending for disk in self._disks.values()) or self._leftover else RESCAN
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """One failing piece of work must not make the engine deaf."""

@@ -58,9 +58,9 @@ def open_engine(
     engine = Engine(host, settings)
     try:
         engine.start()
-    except BaseException:
+    except HostError as error:
         host.close()
-        raise
+        raise UserError(error.problem, fix=error.fix) from None
     return engine
 
 

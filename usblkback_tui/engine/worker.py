@@ -25,6 +25,7 @@ class Worker:
 
     def __init__(self, name: str, post: Post) -> None:
         self._post = post
+        self._finishing = threading.Event()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         # daemon: a thread stuck in the kernel on a dead image must not keep the process from ending
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -49,9 +50,8 @@ class Worker:
                     result = error
                 except OSError as error:
                     result = UserError(f"image {path} cannot be opened: {error.strerror}", key="image", value=path)
-                if isinstance(result, RawImage) or time.monotonic() >= deadline:
+                if isinstance(result, RawImage) or time.monotonic() >= deadline or self._finishing.wait(0.1):
                     break
-                time.sleep(0.1)
             self._post(lambda: done(result))
 
         self._jobs.put(job)
@@ -67,6 +67,7 @@ class Worker:
 
     def finish(self, image: RawImage | None, done: Callable[[], None]) -> None:
         """Close the image and end the thread."""
+        self._finishing.set()
 
         def job() -> None:
             if image is not None:

@@ -67,13 +67,14 @@ def _chart(
 def _heading(name: str, unit: Callable[[float], str], up: Sequence[float], down: Sequence[float], width: int) -> Line:
     read = unit(up[-1]) if up else "-"
     written = unit(down[-1]) if down else "-"
+    words = ("read ", "write ") if width >= 48 else ("", "")
     spans: list[Span] = [
         (f" {name}  ", "bold"),
         ("▲ ", "read"),
-        ("read ", "muted"),
+        (words[0], "muted"),
         (f"{read:<8} ", "bold read"),
         ("▼ ", "write"),
-        ("write ", "muted"),
+        (words[1], "muted"),
         (f"{written:<8}", "bold write"),
     ]
     used = sum(len(text) for text, _ in spans)

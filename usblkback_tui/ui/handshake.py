@@ -130,7 +130,7 @@ def _next(disk: DiskView, now: float, width: int) -> Line:
     head = f"{step.end} → {step.state.word}: "
     tail = f"; waiting {waited}"
     if len(head) + len(step.action) + len(tail) > room:
-        tail = f", {waited}"
+        tail = f" {waited}"
     return (
         _label("next"),
         (head, "bold warning"),

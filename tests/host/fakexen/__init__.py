@@ -21,6 +21,7 @@ _ffi.cdef(
     """
     void fake_reset(int domid);
     void fake_fault(const char *function, int error, int times);
+    void fake_release(void);
     void fake_collide(int times);
     void fake_write(const char *path, const char *value, unsigned int len);
     void fake_perms(const char *path, char *out, unsigned int size);
@@ -89,8 +90,16 @@ class FakeXen:
         self._lib.fake_write(path.encode(), data, len(data))
 
     def fault(self, function: str, error: int, times: int = -1) -> None:
-        """Make a function fail with an errno; 0 hangs."""
+        """Make a function fail with an errno."""
         self._lib.fake_fault(function.encode(), error, times)
+
+    def hang(self, function: str) -> None:
+        """Make a function hang, like a store that never answers, until :meth:`release`."""
+        self._lib.fake_fault(function.encode(), 0, 1)
+
+    def release(self) -> None:
+        """End a :meth:`hang`: the call then does what it should."""
+        self._lib.fake_release()
 
     def collide(self, times: int) -> None:
         """Let the next transactions collide."""

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ static struct event *events;
 static int nevents, first_event;
 static int event_fd = -1;
 static struct fault faults[MAX_FAULTS];
+static atomic_bool released;
 static int own_domid, collisions, open_handles;
 static int memory_fd = -1;
 static struct { bool used, writable; unsigned int domid; } grants[GRANTS];
@@ -158,13 +160,14 @@ void fake_reset(int domid)
 	generation = nwatches = nevents = first_event = 0;
 	collisions = open_handles = mapped_pages = open_gnttabs = open_evtchns = 0;
 	own_domid = domid;
+	released = false;
 	event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	memory_fd = memfd_create("guest", MFD_CLOEXEC);
 	if (ftruncate(memory_fd, GRANTS * PAGE))
 		abort();
 }
 
-/* Make a function fail with error; with error 0 it hangs for ten minutes.  times < 0: always. */
+/* Make a function fail with error, so many times; times < 0: always.  Error 0: hang until fake_release. */
 void fake_fault(const char *function, int error, int times)
 {
 	for (int i = 0; i < MAX_FAULTS; i++)
@@ -177,7 +180,9 @@ void fake_fault(const char *function, int error, int times)
 	abort();
 }
 
-/* Somebody else writes path between the start and the end of the next so many transactions. */
+void fake_release(void) { released = true; }
+
+/* Somebody else writes between the start and the end of the next so many transactions. */
 void fake_collide(int times) { collisions = times; }
 
 void fake_write(const char *path, const char *value, unsigned int len)
@@ -241,8 +246,11 @@ static bool failing(const char *function)
 			continue;
 		if (fault->times > 0)
 			fault->times--;
-		if (!fault->error)
-			sleep(600);
+		if (!fault->error) {
+			while (!released)
+				usleep(1000);
+			return false;
+		}
 		errno = fault->error;
 		return true;
 	}

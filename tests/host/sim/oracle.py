@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A reference backend in plain Python: the protocol as blkif.h says it, one page of ring, nothing clever.
+"""A reference backend in plain Python: the protocol as blkif.h says it, nothing clever.
 
-It is the third implementation beside the data path and the guest's blkfront, and what they are held against.  It maps what a
-request names, does it, unmaps, responds; with ``persistent`` it keeps what it mapped.
+It is the third implementation beside the data path and the guest's blkfront, and what they are held against.  It maps
+what a request names, does it, unmaps, responds; with ``persistent`` it keeps what it mapped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from usblkback_tui.protocol.vdev import parse_vdev
 
 READ, WRITE, BARRIER, FLUSH, DISCARD, INDIRECT = 0, 1, 2, 3, 5, 6
 OKAY, ERROR, EOPNOTSUPP = 0, -1, -2
-SLOTS = 32
 RING_HEADER = 64
 
 
@@ -48,6 +47,7 @@ class Features:
     flush: bool = True
     barrier: bool = False
     discard: bool = False
+    ring_order: int = 0
     sectors: int | None = None
     omit: tuple[str, ...] = ()
     """Keys not to write."""
@@ -87,14 +87,17 @@ class Oracle:
         self._stop = os.eventfd(0, os.EFD_NONBLOCK)
         self._thread: threading.Thread | None = None
         self._ring = 0
+        self._ring_pages = 0
+        self.slots = 0
+        self.x86_32 = False
         self._cons = 0
         self._keeps = False
         self._answered = 0
 
     # The handshake ---------------------------------------------------------------------------------------------------
 
-    def attach(self, mode: str = "w") -> None:
-        """Write both directories, the backend in InitWait with its features."""
+    def attach(self, mode: str = "w", state: int = 2) -> None:
+        """Write both directories, the backend with its features, in InitWait unless told otherwise."""
         features = self.features
         sectors = features.sectors or os.fstat(self._fd).st_size // 512
         offers = {
@@ -103,6 +106,7 @@ class Oracle:
             "feature-flush-cache": int(features.flush),
             "feature-barrier": int(features.barrier),
             "feature-discard": int(features.discard),
+            "max-ring-page-order": features.ring_order,
             "sectors": sectors,
             "sector-size": 512,
             "info": 0 if mode == "w" else 4,
@@ -117,7 +121,7 @@ class Oracle:
                 Put(f"{self.back}/params", str(self.image)),
                 Put(f"{self.back}/mode", mode),
                 *(Put(f"{self.back}/{k}", str(v)) for k, v in offers.items() if k not in features.omit),
-                Put(f"{self.back}/state", "2"),
+                Put(f"{self.back}/state", str(state)),
                 Put(self.front, "", owner=fe, readers=(be,)),
                 Put(f"{self.front}/backend", self.back),
                 Put(f"{self.front}/backend-id", "0"),
@@ -152,7 +156,12 @@ class Oracle:
         self._keeps = self.features.persistent and read(f"{self.front}/feature-persistent") == "1"
         self.x86_32 = read(f"{self.front}/protocol") == "x86_32-abi"
         self._grants = self.host.grants(self.domid)
-        self._ring = self._grants.map([int(read(f"{self.front}/ring-ref") or "")], writable=True)
+        order = int(read(f"{self.front}/ring-page-order") or 0)
+        names = [f"ring-ref{i}" for i in range(1 << order)] if order else ["ring-ref"]
+        refs = [int(read(f"{self.front}/{name}") or "") for name in names]
+        self._ring_pages = len(refs)
+        self.slots = 1 << ((len(refs) * PAGE_SIZE - RING_HEADER) // 112).bit_length() - 1
+        self._ring = self._grants.map(refs, writable=True)
         self._channel = self.host.bind(self.domid, int(read(f"{self.front}/event-channel") or ""))
         # BACK_RING_ATTACH: responses are published in order, so what is not answered is what was not done.
         self._cons = self._index(8)
@@ -175,7 +184,7 @@ class Oracle:
             for address in self._kept.values():
                 self._grants.unmap(address, 1)
             self._kept.clear()
-            self._grants.unmap(self._ring, 1)
+            self._grants.unmap(self._ring, self._ring_pages)
             self._grants.close()
             self._grants = None
 
@@ -230,7 +239,7 @@ class Oracle:
         while self.hold.is_set():
             time.sleep(0.001)
         size = 108 if self.x86_32 else 112
-        slot = self._ring + RING_HEADER + (self._cons % SLOTS) * size
+        slot = self._ring + RING_HEADER + (self._cons % self.slots) * size
         raw = ctypes.string_at(slot, size)
         self._cons = (self._cons + 1) & 0xFFFFFFFF
         ident, operation, status = self._execute(raw)
@@ -239,7 +248,7 @@ class Oracle:
             response = self.tamper(response, self._answered)
         self._answered += 1
         produced = self._index(8)
-        slot = self._ring + RING_HEADER + (produced % SLOTS) * size
+        slot = self._ring + RING_HEADER + (produced % self.slots) * size
         ctypes.memmove(slot, response, len(response))
         self._set_index(8, produced + 1)
         if (produced + 1 - self._index(12)) & 0xFFFFFFFF < 1:

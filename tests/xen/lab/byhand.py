@@ -31,11 +31,9 @@ def _socket_path() -> Path:
 def hold(state: Path) -> None:
     """Restore a machine and serve clients until it ends, Ctrl+C, or a client's `stop`."""
     path = _socket_path()
-    if path.exists():
-        with contextlib.suppress(LinkLost):
-            _connect().close()
-            raise LinkLost("a machine is up already: end it with 'python -m tests.xen.lab stop'")
-        path.unlink()
+    if _is_held():
+        raise LinkLost("a machine is up already: end it with 'python -m tests.xen.lab stop'")
+    path.unlink(missing_ok=True)
     ended = threading.Event()
     with Machine.restore(state) as machine, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -105,6 +103,14 @@ def stop() -> int:
     with _connect() as connection:
         connection.sendall(frame("stop", 0))
     return 0
+
+
+def _is_held() -> bool:
+    try:
+        _connect().close()
+    except LinkLost:
+        return False
+    return True
 
 
 def _connect() -> socket.socket:

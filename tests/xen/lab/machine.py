@@ -26,12 +26,7 @@ from .recipes.initrd import DOM0_INITRD
 CPU = "qemu64,+pdpe1gb"
 MEMORY_MB = 3072
 DOM0_MB = 1024
-# credit with short slices: under credit2 a processor of a guest that waits for its sibling spins through its
-# slice on the only real one, and loading one module in a guest with two takes 10 s instead of 1.
-SCHEDULER = "sched=credit sched_credit_tslice_ms=1 sched_ratelimit_us=100"
-XEN_OPTIONS = (
-    f"console=com1 com1=115200,8n1 bootscrub=0 dom0_mem={DOM0_MB}M,max:{DOM0_MB}M gnttab_max_frames=256 {SCHEDULER}"
-)
+XEN_OPTIONS = f"console=com1 com1=115200,8n1 bootscrub=0 dom0_mem={DOM0_MB}M,max:{DOM0_MB}M gnttab_max_frames=256"
 LINUX_OPTIONS = "console=hvc0 quiet mitigations=off random.trust_cpu=1"
 BOOT_LIMIT = 120.0  # seconds; 10 on an idle machine
 ANSWER_LIMIT = 30.0

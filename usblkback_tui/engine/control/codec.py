@@ -31,15 +31,11 @@ class CodecError(ValueError):
 
 def encode(value: Any) -> Any:
     """What ``json.dumps`` takes."""
-    if isinstance(value, XenbusState):
-        return value.word
-    if isinstance(value, Enum):
-        return value.value
     if isinstance(value, tuple):
-        return list(value) if value and type(value[0]) is int else [encode(one) for one in value]
-    if dataclasses.is_dataclass(value):
-        return {name: encode(getattr(value, name)) for name in _names(typing.cast(Any, type(value)))}
-    return value
+        return [encode(one) for one in value]
+    kind = type(value)
+    encoder = _encoder(kind) if dataclasses.is_dataclass(kind) or issubclass(kind, Enum) else None
+    return encoder(value) if encoder else value
 
 
 def decode(kind: type[T], data: Any, *, strict: bool = False) -> T:
@@ -50,9 +46,44 @@ def decode(kind: type[T], data: Any, *, strict: bool = False) -> T:
 Decoder = Callable[[Any, str], Any]
 
 
+Encoder = Callable[[Any], Any]
+
+
 @functools.cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _encoder(kind: Any) -> Encoder | None:
+    """What makes JSON of a value of a field's type; None where it is JSON already."""
+    if dataclasses.is_dataclass(kind):
+        return _object_encoder(typing.cast(type, kind))
+    if typing.get_origin(kind) is tuple:
+        return _array_encoder(typing.get_args(kind))
+    if isinstance(kind, types.UnionType):
+        inner = _encoder(next(one for one in typing.get_args(kind) if one is not type(None)))
+        return (lambda value: None if value is None else inner(value)) if inner else None
+    if kind is XenbusState:
+        return lambda value: value.word
+    return (lambda value: value.value) if issubclass(kind, Enum) else None
+
+
+def _object_encoder(kind: type) -> Encoder:
+    hints = typing.get_type_hints(kind)
+    members = [(field.name, _encoder(hints[field.name])) for field in dataclasses.fields(kind)]
+    plain = [name for name, encoder in members if encoder is None]
+    others = [(name, encoder) for name, encoder in members if encoder is not None]
+
+    def object_of(value: Any) -> Any:
+        data = {name: getattr(value, name) for name in plain}
+        for name, encoder in others:
+            data[name] = encoder(getattr(value, name))
+        return data
+
+    return object_of
+
+
+def _array_encoder(args: tuple[Any, ...]) -> Encoder:
+    if len(args) == 2 and args[1] is Ellipsis:
+        element = _encoder(args[0])
+        return (lambda value: [element(one) for one in value]) if element else list
+    return encode
 
 
 @functools.cache

@@ -23,11 +23,13 @@ from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.paths import Completion, complete_path
-from usblkback_tui.ui.text import Line, clean, fit_path
+from usblkback_tui.ui.text import Line, clean
 
 FIELDS = ("domain", "image", "vdev", "mode")
 DEBOUNCE = 0.2
 """Seconds without a key before the form is checked."""
+_KEYS = 18
+"""Cells of a key in the preview."""
 MODES = (("read-write", "w"), ("read-only", "r"))
 
 Key = tuple[int, int]
@@ -106,6 +108,7 @@ class AttachDialog(Dialog[None]):
         for field in self.query(Input):
             field.cursor_blink = False
         self.query_one("#preview").can_focus = False
+        self._preview([])
         self._hints()
         if self._first is None:
             say(self._note("domain"), "No guest is running; start one first.", "error")
@@ -179,7 +182,7 @@ class AttachDialog(Dialog[None]):
             return
         if not request.image:
             self._hints()
-            self.query_one("#preview", LineView).show([])
+            self._preview([])
             return
         try:
             plan = await in_thread(lambda: self.backend.plan(request))
@@ -193,7 +196,7 @@ class AttachDialog(Dialog[None]):
         """The sentence goes under its field; one without a field goes to the bottom."""
         self._hints()
         say(self.query_one("#status", Static), "")
-        self.query_one("#preview", LineView).show([])
+        self._preview([])
         key = error.key if isinstance(error, UserError) else ""
         target = self._note(key) if key in FIELDS else self.query_one("#status", Static)
         say(target, sentence(error), "error")
@@ -206,9 +209,13 @@ class AttachDialog(Dialog[None]):
         say(self._note("vdev"), f"devid {plan.devid}", "good")
         say(self._note("mode"), "")
         self.query_one("#go", Button).disabled = False
+        self._preview(write_lines(plan), f"writes {len(plan.writes)} keys to xenstore")
+
+    def _preview(self, lines: list[Line], title: str = "") -> None:
         preview = self.query_one("#preview", LineView)
-        preview.border_title = f"writes {len(plan.writes)} keys to xenstore"
-        preview.show(write_lines(plan, max(preview.size.width, 40)))
+        preview.display = bool(lines)
+        preview.border_title = title
+        preview.show(lines)
 
     # -- attaching -----------------------------------------------------------------------------------------------
 
@@ -249,8 +256,7 @@ class AttachDialog(Dialog[None]):
         frame = self.query_one("#attach")
         frame.border_title = f"Handshake of {self._title}"
         frame.add_class("-attached")
-        preview = self.query_one("#preview", LineView)
-        preview.border_title = ""
+        self._preview([((f"Attaching {self._title}…", "muted"),)])
         button = self.query_one("#cancel", Button)
         button.label = "Close"
         button.focus()
@@ -278,8 +284,14 @@ class AttachDialog(Dialog[None]):
         self.set_class(event.size.height >= 34, "-roomy")
 
 
-def write_lines(plan: AttachPlan, width: int) -> list[Line]:
-    """Every key an attach would write with its value."""
-    longest = max((len(path) for path, _ in plan.writes), default=0)
-    room = min(longest, max(width - 24, 20))
-    return [((f"{fit_path(path, room):<{room}}  ", "muted"), (clean(value) or '""', "")) for path, value in plan.writes]
+def write_lines(plan: AttachPlan) -> list[Line]:
+    """Every key an attach would write with its value, in order, under the directory it is in."""
+    lines: list[Line] = []
+    directory = ""
+    for path, value in plan.writes:
+        where, _, key = path.rpartition("/")
+        if where != directory:
+            directory = where
+            lines.append(((clean(where), "muted"),))
+        lines.append(((f"  {key:<{_KEYS}}", ""), (clean(value) or '""', "good")))
+    return lines

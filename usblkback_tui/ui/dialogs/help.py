@@ -8,21 +8,23 @@ from textual.app import ComposeResult
 from usblkback_tui.ui.actions import ACTIONS, GROUPS
 from usblkback_tui.ui.dialogs.base import Dialog
 from usblkback_tui.ui.lines import LineView
-from usblkback_tui.ui.text import Line
+from usblkback_tui.ui.text import Line, wrap
 
-_KEYS = 12
+_KEYS = 10
 
 
-def help_lines() -> list[Line]:
-    """The groups of the registry with their actions."""
+def help_lines(width: int) -> list[Line]:
+    """The groups of the registry with their actions, wrapped to ``width`` cells."""
     lines: list[Line] = []
     for group in GROUPS:
         if lines:
             lines.append(())
         lines.append(((group, "title bold"),))
-        lines += [
-            ((f"  {action.keycaps:<{_KEYS}}", "key"), (action.help, "")) for action in ACTIONS if action.group == group
-        ]
+        for action in ACTIONS:
+            if action.group == group:
+                first, *rest = wrap(action.help, width - _KEYS - 2, "", rows=3)
+                lines.append(((f"  {action.keycaps:<{_KEYS}}", "key"), *first))
+                lines += [((" " * (_KEYS + 2), ""), *line) for line in rest]
     return lines
 
 
@@ -35,6 +37,11 @@ class HelpDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         self.query_one("#help").border_subtitle = "Esc closes"
+        self.query_one("#help-lines").focus()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
         lines = self.query_one("#help-lines", LineView)
-        lines.show(help_lines())
-        lines.focus()
+        lines.show(help_lines(lines.size.width))

@@ -23,6 +23,9 @@ _ATTEMPTS = 40
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.1
 """Seconds between attempts of a colliding transaction, doubling: about 3.5 s in all."""
 
+_QUIET_SECONDS = 5.0
+"""How long nothing may happen before a wait makes sure that xenstored is still there."""
+
 _LONGEST_SHOWN = 200
 """Characters of a path in a sentence."""
 
@@ -54,6 +57,7 @@ class XenStore:
         self._tokens: dict[str, str] = {}
         self._serial = 0
         self._unread = False
+        self._asked = time.monotonic()
 
     def close(self) -> None:
         """Idempotent; the watches end with the connection."""
@@ -135,14 +139,18 @@ class XenStore:
     def wait(self, timeout: float | None) -> Hints:
         """See the seam."""
         self._live()
-        milliseconds = None if timeout is None else max(0, math.ceil(timeout * 1000))
-        ready = dict(self._poll.poll(0 if self._unread else milliseconds))
-        if self._wake_fd in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake_fd)
-        if self._fd not in ready and not self._unread:
-            return Hints()
-        return Hints(frozenset(self._drain()))
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            rest = 0.0 if self._unread else min(max(0.0, deadline - time.monotonic()), _QUIET_SECONDS)
+            ready = dict(self._poll.poll(math.ceil(rest * 1000)))
+            if self._wake_fd in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wake_fd)
+            if self._fd in ready or self._unread:
+                return Hints(frozenset(self._drain()))
+            self._notice_death()
+            if ready or time.monotonic() >= deadline:
+                return Hints()
 
     def wake(self) -> None:
         """See the seam; harmless after ``close``."""
@@ -150,6 +158,13 @@ class XenStore:
             if self._wake_fd >= 0:
                 with contextlib.suppress(BlockingIOError):  # the counter is full, so it is awake anyway
                     os.eventfd_write(self._wake_fd, 1)
+
+    def _notice_death(self) -> None:
+        """A lost connection makes no event, so a quiet store is asked something now and then.  Raises HostError."""
+        now = time.monotonic()
+        if now - self._asked >= _QUIET_SECONDS:
+            self._asked = now
+            self.read("domid")
 
     def _drain(self) -> Iterator[str]:
         for _ in range(_EVENTS_PER_WAIT):
@@ -185,7 +200,10 @@ class XenStore:
     def _start(self) -> int:
         transaction = int(self._lib.xs_transaction_start(self._live()))
         if transaction == _NO_TRANSACTION:
-            raise _error("xenstore starts no transaction", self._ffi.errno)
+            number = self._ffi.errno
+            if number in _LOST:
+                raise self._lost()
+            raise _error("xenstore starts no transaction", number, _FIXES.get(number, ""))
         return transaction
 
     def _apply(self, transaction: int, change: Put | Remove | Expect) -> None:
@@ -233,7 +251,7 @@ class XenStore:
 
     def _failed(self, verb: str, path: str) -> HostError:
         number = self._ffi.errno
-        if number in (errno.EBADF, errno.EPIPE, errno.ECONNRESET):
+        if number in _LOST:
             return self._lost()
         shown = path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}..."
         return _error(f"{shown} cannot {verb} in xenstore", number, _FIXES.get(number, ""))
@@ -245,6 +263,8 @@ class XenStore:
             "a xenstored that died cannot be replaced while domains run: save the guests and reboot",
         )
 
+
+_LOST = (errno.EBADF, errno.EPIPE, errno.ECONNRESET)
 
 _FIXES = {
     errno.EACCES: "run in dom0, or in a domain that the toolstack made a driver domain (driver_domain=1)",

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Driving the app in tests: waiting for ticks and reading the screen as text."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from tests.ui.fake import FakeBackend
+from usblkback_tui.ui.app import UsblkApp
+from usblkback_tui.ui.outcome import Outcome
+
+SMALL, LARGE = (80, 24), (160, 50)
+
+
+def app_for(backend: FakeBackend, *, detach_seconds: float = 10.0, engine_stays: bool = False) -> UsblkApp:
+    """An app that ticks fast enough for tests."""
+    return UsblkApp(backend, title="usblkback", refresh_hz=50, detach_seconds=detach_seconds, engine_stays=engine_stays)
+
+
+async def ticks(pilot: Pilot[Outcome], count: int = 2) -> None:
+    """Until ``count`` more snapshots were shown."""
+    app = pilot.app
+    assert isinstance(app, UsblkApp)
+    target = app.model.samples + count
+    await until(pilot, lambda: app.model.samples >= target)
+
+
+async def until(pilot: Pilot[Outcome], true: Callable[[], bool], seconds: float = 8.0) -> None:
+    """Until a condition holds; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "the condition never came true\n" + screen_text(pilot.app)  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+    await pilot.pause()
+
+
+async def play(pilot: Pilot[Outcome], backend: FakeBackend, seconds: int) -> None:
+    """Let the fake engine work for some seconds, each of them seen by the app."""
+    for _ in range(seconds):
+        backend.advance(1.0)
+        await ticks(pilot, 2)
+
+
+def screen_text(app: UsblkApp) -> str:
+    """The characters on the screen, row by row."""
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+def widget_text(widget: Widget) -> list[str]:
+    """The rows of one Line-API widget."""
+    return ["".join(segment.text for segment in widget.render_line(y)).rstrip() for y in range(widget.size.height)]
