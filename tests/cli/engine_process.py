@@ -14,11 +14,16 @@ from collections.abc import Callable
 
 from tests.engine.control.fake_backend import FakeBackend
 from usblkback_tui.cli import main, serve, tui
+from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.settings import Settings
 
 
 class FakeEngine(FakeBackend):
     """A backend that can be stopped."""
+
+    def plan(self, request: AttachRequest) -> AttachPlan:
+        self.say(f"asked for {request.image}")
+        return super().plan(request)
 
     def stop(self, force_after: float) -> None:
         print(f"engine stopped, force after {force_after:g} s", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
+from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.control.client import RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 
@@ -74,6 +76,23 @@ def test_a_client_can_end_it(tmp_path: Path) -> None:
         first_line(process)
         RemoteBackend(tmp_path / "s" / "e.sock").stop()
         assert process.wait(10) == 0
+
+
+def test_nobody_reading_its_log_does_not_end_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as process:
+        first_line(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.stderr.close()
+        remote = RemoteBackend(tmp_path / "s" / "e.sock")
+        remote.plan(AttachRequest("say", "/img", "xvda"))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.6)
+        assert remote.next_vdev("g3") == "xvdc"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1, "what it had to say at the end could not be said"
 
 
 def test_a_second_engine_is_refused_before_anything_is_touched(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Rig:
         return self.host.hypervisor.store.dump(path)
 
     def vbd_keys(self) -> dict[str, str]:
-        """Every key that belongs to a vbd, at either end, and our error nodes; a guest's own complaints stay its own."""
+        """Every key of a vbd, at either end, and our error nodes; a guest's own complaints stay its own."""
         ours = re.compile(r"/local/domain/\d+/(error/)?(backend/(usblkback|vbd)|device/vbd)/.*")
         keys = self.store().items()
         return {path: value for path, value in keys if ours.fullmatch(path) and "/error/device/" not in path}

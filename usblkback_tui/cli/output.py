@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -40,8 +41,9 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def note(text: str) -> None:
-    """A remark for the person, out of the way of what a script reads."""
-    print(f"usblkback-tui: {one_line(text)}", file=sys.stderr, flush=True)
+    """A remark for the person, out of the way of what a script reads.  Never fails: nobody may be there to read it."""
+    with contextlib.suppress(OSError):
+        print(f"usblkback-tui: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def one_line(text: str) -> str:

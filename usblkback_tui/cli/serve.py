@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from usblkback_tui.cli.output import UsageError, note
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.cli.watch import event_line
 from usblkback_tui.engine.api import Backend
+from usblkback_tui.engine.control.claim import Claim
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.open import open_engine
 from usblkback_tui.engine.snapshot import Event
@@ -30,16 +32,16 @@ def run(args: argparse.Namespace) -> int:
             key="socket",
             value=path,
         )
-    with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
+    with Claim(path) as claim, Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
         engine = open_engine(settings, pause=lambda seconds: told_to_end(signals, seconds), report=note)
         if engine is None:
             return 0
         try:
-            control = ControlServer(engine, path, on_stop=lambda: signals.send(signal.SIGTERM))
+            control = ControlServer(engine, path, claim=claim, on_stop=lambda: signals.send(signal.SIGTERM))
             control.start()
             try:
                 note(f"serving, control socket {path}")
-                follow(engine, signals, lambda event: print(event_line(event), flush=True))
+                follow(engine, signals, _print)
                 note("detaching all disks")
             finally:
                 control.stop()
@@ -47,6 +49,11 @@ def run(args: argparse.Namespace) -> int:
             engine.stop(force_after=settings.engine.detach_seconds)
     note("ended")
     return 0
+
+
+def _print(event: Event) -> None:
+    with contextlib.suppress(OSError):  # who read the log is gone; the guests' disks must not go with him
+        print(event_line(event), flush=True)
 
 
 def follow(backend: Backend, signals: Signals, say: Callable[[Event], None]) -> None:

@@ -13,6 +13,7 @@ from usblkback_tui.cli.output import UsageError, note
 from usblkback_tui.cli.screen import exit_code, on_terminal, show
 from usblkback_tui.cli.serve import follow, told_to_end
 from usblkback_tui.cli.signals import Signals
+from usblkback_tui.engine.control.claim import Claim
 from usblkback_tui.engine.control.client import RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.open import open_engine
@@ -41,12 +42,12 @@ def _other_engine(settings: Settings, path: Path, pid: int) -> int:
 
 
 def _own_engine(settings: Settings, path: Path) -> int:
-    with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
+    with Claim(path) as claim, Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
         engine = open_engine(settings, pause=lambda seconds: told_to_end(signals, seconds), report=note)
         if engine is None:
             return 0
         try:
-            control = ControlServer(engine, path)
+            control = ControlServer(engine, path, claim=claim)
             control.start()
             try:
                 ending = show(engine, settings, title="usblkback-tui")

@@ -21,6 +21,7 @@ import pytest
 from tests.engine.control.fake_backend import FakeBackend, a_disk
 from usblkback_tui.engine.api import AttachRequest, Backend
 from usblkback_tui.engine.control import server as server_module
+from usblkback_tui.engine.control.claim import Claim
 from usblkback_tui.engine.control.client import NoEngine, RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.control.wire import MAX_REQUEST
@@ -283,6 +284,19 @@ def test_the_socket_of_a_killed_engine_is_replaced(path: Path, backend: FakeBack
         assert RemoteBackend(path).engine_pid() == os.getpid()
     finally:
         server.stop()
+
+
+def test_a_claim_keeps_the_place_before_there_is_a_socket(path: Path, backend: FakeBackend) -> None:
+    with Claim(path) as claim:
+        assert not path.exists()
+        with pytest.raises(UserError, match=f"pid {os.getpid()} already"):
+            ControlServer(backend, path).start()
+        server = ControlServer(backend, path, claim=claim)
+        server.start()
+        server.stop()
+        with pytest.raises(UserError, match="already"):
+            Claim(path)
+    Claim(path).release()
 
 
 def test_what_is_no_socket_stays(path: Path, backend: FakeBackend) -> None:

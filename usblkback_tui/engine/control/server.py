@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A Backend on a Unix socket: one thread that accepts, one for each connection.
 
-Only this user and root are served, told by SO_PEERCRED.  A lock next to the socket, held while the server lives, makes
-out a stale socket: whoever gets the lock may replace it.  Requests of one connection are answered in order; a slow verb
+Only this user and root are served, told by SO_PEERCRED.  Requests of one connection are answered in order; a slow verb
 keeps nobody else waiting.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from usblkback_tui.engine.api import Backend
-from usblkback_tui.engine.control.address import make_directory
+from usblkback_tui.engine.control.claim import Claim, unusable
 from usblkback_tui.engine.control.codec import encode
 from usblkback_tui.engine.control.verbs import NoArgs, WatchArgs, answer, arguments
 from usblkback_tui.engine.control.wire import MAX_REQUEST, VERSION, Lines, WireError, peer_of
@@ -37,7 +34,7 @@ _WATCH_SECONDS = 0.1
 class ControlServer:
     """Serves ``backend`` at ``path`` from :meth:`start` to :meth:`stop`.
 
-    ``on_stop`` is called, in a connection's thread, when a client asks the engine to end.
+    ``claim`` is the caller's on ``path``; without one it takes one for that time.  ``on_stop`` is called, in a connection's thread, when a client asks the engine to end.
     """
 
     def __init__(
@@ -45,6 +42,7 @@ class ControlServer:
         backend: Backend,
         path: Path,
         *,
+        claim: Claim | None = None,
         on_stop: Callable[[], None] | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
@@ -52,7 +50,8 @@ class ControlServer:
         self._path = path
         self._on_stop = on_stop
         self._max_connections = max_connections
-        self._lock_fd = -1
+        self._claim = claim
+        self._own_claim: Claim | None = None
         self._listener: socket.socket | None = None
         self._guard = threading.Lock()
         self._stopping = False
@@ -66,21 +65,13 @@ class ControlServer:
 
     def start(self) -> None:
         """Listen.  Raises UserError when another engine does so there, or the place cannot be used."""
-        make_directory(self._path.parent)
+        if self._claim is None:
+            self._claim = self._own_claim = Claim(self._path)
         try:
-            self._take_lock()
             self._listener = self._listen()
         except OSError as error:
-            self._release_lock()
-            raise UserError(
-                f"the control socket {self._path} cannot be made: {(error.strerror or str(error)).lower()}",
-                fix="choose another place with --socket",
-                key="socket",
-                value=self._path,
-            ) from None
-        except UserError:
-            self._release_lock()
-            raise
+            self._release()
+            raise unusable(self._path, error) from None
         self._acceptor.start()
 
     def stop(self, timeout: float = 2.0) -> None:
@@ -99,39 +90,13 @@ class ControlServer:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - time.monotonic(), 0))
         self._listener.close()
-        self._release_lock()
+        self._release()
 
-    def _take_lock(self) -> None:
-        name = f"{self._path}.lock"
-        self._lock_fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._taken(os.pread(self._lock_fd, 20, 0).decode(errors="replace").strip()) from None
-        os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
-
-    def _release_lock(self) -> None:
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+    def _release(self) -> None:
+        if self._own_claim is not None:
+            self._own_claim.release()
 
     def _listen(self) -> socket.socket:
-        try:
-            found = os.lstat(self._path)
-        except FileNotFoundError:
-            pass
-        else:
-            if not stat.S_ISSOCK(found.st_mode):
-                raise UserError(
-                    f"{self._path} is there and no socket",
-                    fix="remove it or choose another place with --socket",
-                    key="socket",
-                    value=self._path,
-                )
-            if (pid := self._answering()) is not None:
-                raise self._taken(str(pid))
-            self._path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             os.fchmod(listener.fileno(), 0o600)  # bind() takes the node's mode from here, so it is never wider
@@ -141,24 +106,6 @@ class ControlServer:
             listener.close()
             raise
         return listener
-
-    def _answering(self) -> int | None:
-        """The process that listens on the socket that is there, for when a tidy-up took its lock file."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(1.0)
-            try:
-                sock.connect(str(self._path))
-            except OSError:
-                return None
-            return peer_of(sock)[0]
-
-    def _taken(self, pid: str) -> UserError:
-        return UserError(
-            f"an engine with pid {pid or '?'} already answers at {self._path}",
-            fix="use that one, stop it, or choose another place with --socket",
-            key="socket",
-            value=self._path,
-        )
 
     def _accept(self) -> None:
         assert self._listener is not None

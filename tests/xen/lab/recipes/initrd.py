@@ -18,7 +18,7 @@ DOM0_MODULES = (
     "virtio_pci", "virtio_blk", "virtio_console", "erofs", "overlay",
     "xenfs", "xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc",
 )  # fmt: skip
-GUEST_MODULES = ("crc32c_generic", "ext4", "xen-blkfront")
+GUEST_MODULES = ("ext4", "xen-blkfront")
 GUEST_PROGRAMS = ("mke2fs", "e2fsck", "resize2fs")
 
 

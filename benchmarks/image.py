@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""The file that all contenders work on: on a real file system, its pages in the cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.jobs import MIB
+
+IMAGE_BYTES = 1 << 30
+_UNFIT = ("tmpfs", "ramfs", "overlay", "overlayfs")
+"""On tmpfs io_uring hands everything to its workers: a peer would look slower than it is on a disk."""
+
+
+class Image:
+    """A file of random bytes in ``folder``, kept from run to run.  Raises BenchmarkError."""
+
+    def __init__(self, folder: Path, size: int = IMAGE_BYTES) -> None:
+        self.path = folder / "usblkback-tui-bench.img"
+        self.size = size
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file_system = _file_system(folder)
+        if self.file_system in _UNFIT:
+            raise BenchmarkError(f"{folder} is on {self.file_system}; name a folder on ext4 or xfs with --dir")
+        if not self.path.exists() or self.path.stat().st_size != size:
+            self._fill()
+
+    def _fill(self) -> None:
+        chunk = os.urandom(MIB)
+        with self.path.open("wb") as file:
+            for _ in range(self.size // MIB):
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def settle(self) -> None:
+        """Bring it into the state every measurement begins with: all pages cached, none dirty."""
+        buffer = bytearray(MIB)
+        with self.path.open("rb", buffering=0) as file:
+            os.fsync(file.fileno())
+            while file.readinto(buffer):
+                pass
+
+
+def _file_system(folder: Path) -> str:
+    run = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=True)
+    return run.stdout.strip()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What one run of one contender says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmarks.image import Image
+from benchmarks.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a run takes: ``ramp`` seconds that do not count, then ``seconds`` that do."""
+
+    seconds: float = 2.5
+    ramp: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One run."""
+
+    requests_per_second: float
+    bytes_per_second: float
+    cpu_us: float
+    """CPU microseconds of the contender's process per request; kernel workers on its behalf may be missing."""
+    p50_us: float
+    p99_us: float
+
+
+class Contender(Protocol):
+    """Somebody who can carry a job."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def measure(self, job: Job, image: Image, pace: Pace) -> Reading:
+        """One run from the state that ``Image.settle`` leaves.  Raises BenchmarkError."""
+        ...

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""A process of its own with the engine on the embedded host: ``python -m benchmarks.rig ORDER``, ORDER as JSON.
+
+The engine, and the screen where one is asked for, run on one CPU and the guest on another, as the domain of a backend
+and that of a guest do.  With a load it measures what the guest got done, writes a Reading to ``result`` and ends;
+without one it only holds the disks and the screen until SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.reading import Reading
+from usblkback_tui.cli.screen import exit_code, show
+from usblkback_tui.engine.api import AttachRequest
+from usblkback_tui.engine.engine import Engine
+from usblkback_tui.engine.host.sim.host import SimHost
+from usblkback_tui.engine.host.sim.load import GuestOptions, Load, Report
+from usblkback_tui.engine.host.sim.machine import SimGuest
+from usblkback_tui.engine.image import create_image
+from usblkback_tui.engine.settings import GuestSettings, Settings
+from usblkback_tui.protocol.vdev import vdev_name
+
+_GUEST = "bench"
+_XVDA = 51712
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to set up."""
+
+    screen: bool = False
+    engine_cpu: int | None = None
+    guest_cpu: int | None = None
+    image: str = ""
+    """Empty: small sparse images of its own."""
+    disks: int = 1
+    # the load; depth 0 is none
+    write: bool = False
+    block_bytes: int = 4096
+    depth: int = 0
+    sequential: bool = False
+    rate: int = 0
+    ramp: float = 0.5
+    seconds: float = 0.0
+    """0: the load goes on until SIGTERM and nothing is measured."""
+    result: str = ""
+
+
+def main(order: Order) -> int:
+    """Set up, carry the order out, take down."""
+    if order.engine_cpu is not None:
+        os.sched_setaffinity(0, {order.engine_cpu})  # before threads start: they inherit it
+    settings = Settings()
+    with ExitStack() as undo:
+        host = SimHost()
+        host.open()
+        undo.callback(host.close)
+        engine = Engine(host, settings)
+        engine.start()
+        undo.callback(engine.stop, force_after=2.0)
+        # 256 segments let a request be 1 MiB, as the backend offers
+        guest = host.add_guest(GuestSettings(_GUEST), GuestOptions(autostart=False, max_segments=256))
+        if order.guest_cpu is not None:
+            _pin(guest.pid, order.guest_cpu)
+        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="usblkback-tui-bench-"))
+        for number in range(order.disks):
+            vdev = vdev_name(_XVDA + 16 * number)
+            image = order.image or create_image(f"{folder}/{vdev}.img", "64M").path
+            engine.attach(AttachRequest(_GUEST, image, vdev), wait=10.0)
+            guest.wait_state(vdev)
+        if order.depth:
+            guest.set_load(_load(order))
+            guest.start_load()
+            undo.callback(guest.stop_load)
+        return _carry_out(order, engine, settings, guest)
+
+
+def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest) -> int:
+    def measured() -> None:
+        reading = _measure(guest, order)
+        Path(order.result).write_text(json.dumps(asdict(reading)))
+
+    if not order.screen:
+        if order.seconds:
+            measured()
+        else:
+            signal.sigwait({signal.SIGTERM})
+        return 0
+    if order.seconds:
+        threading.Thread(target=_then_leave, args=(measured,), daemon=True).start()
+    return exit_code(show(engine, settings, title="bench"))
+
+
+def _then_leave(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # the screen takes it as the end
+
+
+def _measure(guest: SimGuest, order: Order) -> Reading:
+    time.sleep(order.ramp)
+    cpu, began, before = time.process_time(), time.monotonic(), guest.stats()
+    time.sleep(order.seconds)
+    cpu, took, after = time.process_time() - cpu, time.monotonic() - began, guest.stats()
+    if not after.ok:
+        raise SystemExit(f"the guest saw errors: {after}")
+    requests = _requests(after) - _requests(before)
+    moved = after.bytes_read + after.bytes_written - before.bytes_read - before.bytes_written
+    return Reading(
+        requests_per_second=requests / took,
+        bytes_per_second=moved / took,
+        cpu_us=cpu / max(requests, 1) * 1e6,
+        p50_us=after.disks[0].p50_us,
+        p99_us=after.disks[0].p99_us,
+    )
+
+
+def _requests(report: Report) -> int:
+    return report.reads + report.writes
+
+
+def _load(order: Order) -> Load:
+    return Load(
+        read_percent=0 if order.write else 100,
+        block_bytes=order.block_bytes,
+        depth=order.depth,
+        rate=order.rate,
+        sequential=order.sequential,
+        verify=False,
+    )
+
+
+def _pin(pid: int, cpu: int) -> None:
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(task), {cpu})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    sys.exit(main(Order(**json.loads(sys.argv[1]))))
