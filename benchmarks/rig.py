@@ -95,7 +95,8 @@ def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest
         if order.seconds:
             measured()
         else:
-            signal.sigwait({signal.SIGTERM})
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+            signal.pause()
         return 0
     if order.seconds:
         threading.Thread(target=_then_leave, args=(measured,), daemon=True).start()
@@ -148,5 +149,4 @@ def _pin(pid: int, cpu: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     sys.exit(main(Order(**json.loads(sys.argv[1]))))

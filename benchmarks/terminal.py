@@ -17,8 +17,12 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from benchmarks.machine import ROOT
+
 COLUMNS, ROWS = 160, 50
-_ESCAPES = re.compile(rb"\x1b(?:\[[0-9:;<=>?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])")
+_ESCAPES = re.compile(
+    rb"\x1b(?:\[[0-9:;<=>?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])"
+)
 _TAIL = 1 << 16
 
 
@@ -39,7 +43,7 @@ class Terminal:
             environment.pop(name, None)
         self._began = time.monotonic()
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+            command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
         )
         os.close(slave)
         self._thread = threading.Thread(target=self._drain, name="terminal", daemon=True)

@@ -119,7 +119,7 @@ def test_without_xen_it_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
     assert shown.code == 1
     assert "Xen" in shown.err
     assert shown.err.count("\n") == 1
-    assert not (tmp_path / "s").exists()
+    assert not (tmp_path / "s" / "e.sock").exists()
 
 
 def test_no_terminal_no_ui(cli: Cli, engine: ControlServer) -> None:

@@ -44,15 +44,15 @@ def test_percentiles_are_those_of_the_interval_not_of_the_past() -> None:
     rates = between(
         snap(0.0, replace(DISK, latency=Latency(read=slow_past))), snap(1.0, replace(DISK, latency=Latency(read=both)))
     )[DISK.key]
-    assert rates.p50 == pytest.approx(100_000, rel=0.125)
-    assert rates.p99 == pytest.approx(100_000, rel=0.125)
+    assert rates.p50 == pytest.approx(100_000, rel=0.25)
+    assert rates.p99 == pytest.approx(100_000, rel=0.25)
 
 
 def test_percentiles_take_all_operations_together() -> None:
     new = replace(DISK, latency=Latency(read=histogram({10_000: 90}), write=histogram({1_000_000: 10})))
     rates = between(snap(0.0, DISK), snap(1.0, new))[DISK.key]
-    assert rates.p50 == pytest.approx(10_000, rel=0.125)
-    assert rates.p99 == pytest.approx(1_000_000, rel=0.125)
+    assert rates.p50 == pytest.approx(10_000, rel=0.25)
+    assert rates.p99 == pytest.approx(1_000_000, rel=0.25)
 
 
 def test_no_io_has_no_percentile() -> None:

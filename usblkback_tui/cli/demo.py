@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from usblkback_tui.cli.common import settings_of, socket_of
 from usblkback_tui.cli.output import JSON_VERSION, bytes_text, count_text, note, print_json
-from usblkback_tui.cli.screen import exit_code, on_terminal, show
+from usblkback_tui.cli.screen import Ending, on_terminal, show
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.demo import Demo, DemoResult, Totals
@@ -36,13 +36,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _on_screen(args: argparse.Namespace, settings: Settings) -> int:
     demo = Demo(settings)
+
+    def after(ending: Ending) -> int:
+        demo.stop()
+        return 1 if ending.crashed else 0
+
     try:
         demo.start()
         with _control(args, settings, demo):
-            ending = show(demo.engine, settings, title="demo", seconds=args.seconds)
+            return show(demo.engine, settings, title="demo", seconds=args.seconds, after=after)
     finally:
         demo.stop()
-    return exit_code(ending)
 
 
 def _headless(args: argparse.Namespace, settings: Settings, seconds: float | None) -> int:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs the terminal UI on a Backend and says how it ended."""
+"""Runs the terminal UI on a Backend, and what has to be done after it however it ends.
+
+A UI whose terminal went away may hang for good, its main thread waiting for a writer that is dead.  So a signal to
+leave starts a watchdog: when the UI is not gone in time, another thread does what is left to do and ends the process.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.settings import Settings
@@ -19,6 +23,9 @@ from usblkback_tui.engine.settings import Settings
 if TYPE_CHECKING:
     from usblkback_tui.ui.app import UsblkApp
     from usblkback_tui.ui.outcome import Outcome
+
+_PATIENCE = 3.0
+"""Seconds the UI may take to leave after a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +40,17 @@ class Ending:
         return self.outcome is None and self.signal is None
 
     @property
+    def hung_up(self) -> bool:
+        """The terminal went away, and nobody said what is to become of the disks."""
+        return self.signal == signal.SIGHUP
+
+    @property
     def at_once(self) -> bool:
         """The person would not wait for the guests."""
         return self.outcome is not None and self.outcome.name == "AT_ONCE"
 
-    @property
-    def hung_up(self) -> bool:
-        """The terminal went away, and nobody said what is to become of the disks."""
-        return self.signal == signal.SIGHUP
+
+After = Callable[[Ending], int]
 
 
 def on_terminal() -> bool:
@@ -49,9 +59,18 @@ def on_terminal() -> bool:
 
 
 def show(
-    backend: Backend, settings: Settings, *, title: str, engine_stays: bool = False, seconds: float | None = None
-) -> Ending:
-    """Run the UI until the person quits, ``seconds`` pass (as if by SIGTERM) or a signal comes.  Main thread only."""
+    backend: Backend,
+    settings: Settings,
+    *,
+    title: str,
+    after: After,
+    engine_stays: bool = False,
+    seconds: float | None = None,
+) -> int:
+    """Run the UI until the person quits, ``seconds`` pass (as if by SIGTERM) or a signal comes.  Main thread only.
+
+    Then ``after`` puts everything in order, once, and gives the exit code.
+    """
     from usblkback_tui.ui.app import UsblkApp
 
     app = UsblkApp(
@@ -62,67 +81,90 @@ def show(
         detach_seconds=settings.engine.detach_seconds,
         engine_stays=engine_stays,
     )
-    caught: list[int] = []
+    way_out = _WayOut(app, after)
     outcome = None
-    with _leaving(app, caught, seconds):
+    with way_out.watching(seconds):
         try:
             outcome = app.run()
         except Exception:
-            if not caught:  # without a terminal the UI may well fail on its way out
+            if not way_out.caught:  # without a terminal the UI may well fail while it leaves
                 traceback.print_exc()
-    if signal.SIGHUP in caught:
-        _forget_terminal()
-    return Ending(outcome, caught[0] if caught else None)
-
-
-def exit_code(ending: Ending) -> int:
-    """The program's exit code after the UI, when all else has been put in order.
-
-    A UI that could not restore its terminal leaves a thread behind that waits for ever, and the interpreter waits for
-    it; then this ends the process.
-    """
-    code = 1 if ending.crashed else 0
+        way_out.take()
+    ending = Ending(outcome, way_out.caught[0] if way_out.caught else None)
+    code = after(ending)
     if ending.crashed or ending.hung_up:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        _end_process(code)
     return code
 
 
-@contextlib.contextmanager
-def _leaving(app: UsblkApp, caught: list[int], seconds: float | None) -> Iterator[None]:
-    """Leave the UI in order on a signal or when the time is over.
+class _WayOut:
+    """Leaves the UI on a signal, and does without it when it does not leave."""
 
-    Its loop runs in this thread, where Python also runs signal handlers; a loop that sleeps takes the message up with
-    the next tick.
-    """
+    def __init__(self, app: UsblkApp, after: After) -> None:
+        self.caught: list[int] = []
+        self._app = app
+        self._after = after
+        self._taken = threading.Lock()
+        self._stuck = False
+        self._before: dict[int, Any] = {}
 
-    def leave(number: int, _: object) -> None:
-        caught.append(number)
-        app.exit()
+    @contextlib.contextmanager
+    def watching(self, seconds: float | None) -> Iterator[None]:
+        """Signals lead here meanwhile, and the end of ``seconds``."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._leave)
+        timer = threading.Timer(seconds or 0.0, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        if seconds is not None:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
-    def over() -> None:
-        caught.append(signal.SIGTERM)
-        with contextlib.suppress(Exception):  # it has ended by itself meanwhile
-            app.call_from_thread(app.exit)
+    def take(self) -> None:
+        """The UI has left.  Returns unless the watchdog was quicker, which ends the process."""
+        if not self._taken.acquire(blocking=False):
+            threading.Event().wait()
 
-    timer = threading.Timer(seconds or 0.0, over)
-    timer.daemon = True
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _leave(self, number: int, frame: object) -> None:
+        """Signal handler.  Python runs it in the UI's own thread; a loop that sleeps sees it with its next tick."""
+        if self._stuck:
+            self._before[number](number, frame)
+            return
+        self.caught.append(number)
+        if number == signal.SIGHUP:
+            _forget_terminal()
+        if len(self.caught) == 1:
+            watchdog = threading.Timer(_PATIENCE, self._do_without)
+            watchdog.daemon = True
+            watchdog.start()
+        self._app.exit()
+
+    def _do_without(self) -> None:
+        if not self._taken.acquire(blocking=False):
+            return
+        self._stuck = True
+        code = 1
+        try:
+            code = self._after(Ending(None, self.caught[0]))
+        finally:
+            _end_process(code)
 
 
 def _forget_terminal() -> None:
-    """What is printed from now on goes nowhere instead of failing."""
+    """What is written to the terminal from now on goes nowhere instead of failing."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
+
+
+def _end_process(code: int) -> None:
+    """End now: a UI that could not restore its terminal leaves threads behind that the interpreter would wait for."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from usblkback_tui.cli.common import running_engine, settings_of, socket_of
 from usblkback_tui.cli.output import UsageError, note
-from usblkback_tui.cli.screen import exit_code, on_terminal, show
+from usblkback_tui.cli.screen import Ending, on_terminal, show
 from usblkback_tui.cli.serve import follow, told_to_end
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.engine.control.claim import Claim
@@ -34,11 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _other_engine(settings: Settings, path: Path, pid: int) -> int:
     note(f"attaching to the engine with pid {pid} that answers at {path}")
-    with closing(RemoteBackend(path)) as engine:
-        ending = show(engine, settings, title=f"engine {pid}", engine_stays=True)
-    if not ending.hung_up:
+
+    def after(ending: Ending) -> int:
         note(f"the engine with pid {pid} goes on")
-    return exit_code(ending)
+        return 1 if ending.crashed else 0
+
+    with closing(RemoteBackend(path)) as engine:
+        return show(engine, settings, title=f"engine {pid}", engine_stays=True, after=after)
 
 
 def _own_engine(settings: Settings, path: Path) -> int:
@@ -46,24 +48,26 @@ def _own_engine(settings: Settings, path: Path) -> int:
         engine = open_engine(settings, pause=lambda seconds: told_to_end(signals, seconds), report=note)
         if engine is None:
             return 0
-        try:
-            control = ControlServer(engine, path, claim=claim)
-            control.start()
-            try:
-                ending = show(engine, settings, title="usblkback-tui")
-                if ending.crashed:
-                    note("the UI failed; the engine goes on without a screen and ends with SIGTERM or ctrl+c")
-                if ending.crashed or ending.hung_up:
-                    # Nobody said what is to become of the guests' disks, so they are served on.
-                    follow(engine, signals, lambda event: None)
-            finally:
-                control.stop()
+        control = ControlServer(engine, path, claim=claim)
+
+        def after(ending: Ending) -> int:
+            if ending.crashed:
+                note("the UI failed; the engine goes on without a screen and ends with SIGTERM or ctrl+c")
+            if ending.crashed or ending.hung_up:
+                # Nobody said what is to become of the guests' disks, so they are served on.
+                follow(engine, signals, lambda event: None)
+            control.stop()
             if ending.at_once:
                 # The rings stay as they are: taking disks from running guests is what the person did not choose.
                 note("left at once: disks that were attached wait for the next engine")
-                return 0
+            else:
+                engine.stop(force_after=settings.engine.detach_seconds)
+            return 1 if ending.crashed else 0
+
+        try:
+            control.start()
+            return show(engine, settings, title="usblkback-tui", after=after)
         except BaseException:
+            control.stop()
             engine.stop(force_after=settings.engine.detach_seconds)
             raise
-        engine.stop(force_after=settings.engine.detach_seconds)
-    return exit_code(ending)

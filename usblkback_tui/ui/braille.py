@@ -19,8 +19,8 @@ _DOWN = ((0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8))
 
 
 def ceiling(value: float) -> float:
-    """The top of a scale that holds ``value``: 1, 2 or 5 times a power of ten, so it moves rarely."""
-    if value <= 0 or not math.isfinite(value):
+    """The top of a scale that holds ``value``: 1, 2 or 5 times a power of ten, so it moves rarely; 1 at least."""
+    if value <= 1 or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if value <= step * power * (1 + 1e-9))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One engine to a socket: who holds the claim may serve there.
 
-A lock next to the socket, held as long as the process lives, tells a stale socket from a live one.  An engine claims its
-place before it touches a disk, so that of two started at the same moment one ends without having done anything.
+A lock next to the socket, held as long as the process lives, tells a stale socket from a live one.  An engine claims
+its place before it touches a disk, so that of two started at the same moment one ends without having done anything.
 """
 
 from __future__ import annotations

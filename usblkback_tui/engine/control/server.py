@@ -34,7 +34,8 @@ _WATCH_SECONDS = 0.1
 class ControlServer:
     """Serves ``backend`` at ``path`` from :meth:`start` to :meth:`stop`.
 
-    ``claim`` is the caller's on ``path``; without one it takes one for that time.  ``on_stop`` is called, in a connection's thread, when a client asks the engine to end.
+    ``claim`` is the caller's on ``path``; without one it takes one for that time.  ``on_stop`` is called, in a
+    connection's thread, when a client asks the engine to end.
     """
 
     def __init__(

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Alternating rounds: in each one every contender carries every job, and the order turns from round to round.
+
+A machine drifts by a quarter within minutes, so only neighbours are compared: the ratio of two contenders is that of
+the same job in the same round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.foreign import CpuUse, Watch, wait_quiet
+from benchmarks.image import Image
+from benchmarks.jobs import Job
+from benchmarks.reading import Contender, Pace, Reading
+
+TRIES = 3
+"""Of one contender at one job in one round, until nobody else disturbed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One contender at one job in one round."""
+
+    round: int
+    job: str
+    contender: str
+    reading: Reading
+    use: CpuUse
+    tries: int
+
+    @property
+    def clean(self) -> bool:
+        return self.use.clean
+
+
+class Patience:
+    """Seconds to spend, over all rounds, on waiting for others to leave the machine alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def wait_quiet(self) -> None:
+        """Return when it is quiet, or when no seconds are left."""
+        if self.left > 0:
+            self.left -= wait_quiet(self.left)
+
+    def spend(self, seconds: float) -> None:
+        """A measurement was for nothing."""
+        self.left -= seconds
+
+
+def run_rounds(
+    cells: Sequence[tuple[Job, Sequence[Contender]]],
+    image: Image,
+    rounds: int,
+    pace: Pace,
+    patience: Patience,
+    report: Callable[[Measurement], None],
+) -> list[Measurement]:
+    """All measurements in the order they were taken.  Raises BenchmarkError."""
+    done = []
+    for number in range(rounds):
+        for job, contenders in cells:
+            turn = number % len(contenders)
+            for contender in (*contenders[turn:], *contenders[:turn]):
+                one = _measure(number, job, contender, image, pace, patience)
+                report(one)
+                done.append(one)
+    return done
+
+
+def _measure(number: int, job: Job, contender: Contender, image: Image, pace: Pace, patience: Patience) -> Measurement:
+    """The first clean try, else the quietest one."""
+    tries: list[Measurement] = []
+    while True:
+        image.settle()
+        patience.wait_quiet()
+        began, watch = time.monotonic(), Watch()
+        reading = contender.measure(job, image, pace)
+        one = Measurement(number, job.name, contender.name, reading, watch.stop(), len(tries) + 1)
+        tries.append(one)
+        if one.clean or len(tries) == TRIES or patience.left <= 0:
+            return min(tries, key=lambda each: each.use.foreign)
+        patience.spend(time.monotonic() - began)
