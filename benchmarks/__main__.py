@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=600.0,
         metavar="S",
-        help="seconds to spend at most on waiting for a quiet machine and on repeating what was disturbed (default: 600)",
+        help="seconds spent at most on waiting for a quiet machine and on repeating (default: 600)",
     )
     common.add_argument(
         "--keep", action="store_true", help="save where results are committed instead of in results/local"

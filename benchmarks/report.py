@@ -37,8 +37,8 @@ def table(measurements: Sequence[Measurement], jobs: Sequence[Job], peer: str) -
             f"  {'':<16} {'requests/s':>29} {'MiB/s':>7} {'CPU µs':>7} {'p50 µs':>7} {'p99 µs':>7}"
             f"   ratio to {peer}       rounds"
         )
-        for name in dict.fromkeys(one.contender for one in measurements if one.job == job.name):
-            lines.append(_row(measurements, job, name, peer))
+        names = dict.fromkeys(one.contender for one in measurements if one.job == job.name)
+        lines += [_row(measurements, job, name, peer) for name in names]
     return "\n".join(lines)
 
 

@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.reading import Reading
-from usblkback_tui.cli.screen import exit_code, show
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.sim.host import SimHost
@@ -30,6 +29,7 @@ from usblkback_tui.engine.host.sim.machine import SimGuest
 from usblkback_tui.engine.image import create_image
 from usblkback_tui.engine.settings import GuestSettings, Settings
 from usblkback_tui.protocol.vdev import vdev_name
+from usblkback_tui.ui.app import UsblkApp
 
 _GUEST = "bench"
 _XVDA = 51712
@@ -100,7 +100,10 @@ def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest
         return 0
     if order.seconds:
         threading.Thread(target=_then_leave, args=(measured,), daemon=True).start()
-    return exit_code(show(engine, settings, title="bench"))
+    app = UsblkApp(engine, title="bench", refresh_hz=settings.ui.refresh_hz)
+    signal.signal(signal.SIGTERM, lambda number, frame: app.exit())
+    app.run()
+    return app.return_code or 0
 
 
 def _then_leave(work: Callable[[], None]) -> None:

@@ -99,6 +99,11 @@ def terminal(tmp_path: Path, *words: str) -> Iterator[Terminal]:
             os.close(one.master)
 
 
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_its_own_engine_answers_others_and_ends_by_signal(tmp_path: Path) -> None:
     with terminal(tmp_path) as screen:
         screen.wait_for(lambda: "xvdb" in screen.text())
@@ -122,14 +127,29 @@ def test_a_closed_terminal_leaves_the_engine_running(tmp_path: Path) -> None:
     with terminal(tmp_path) as screen:
         screen.wait_for(lambda: "xvdb" in screen.text())
         screen.hang_up()
-        time.sleep(1.5)
+        time.sleep(4.0)
         assert not screen.ended()
+        before = cpu_seconds(screen.process.pid)
+        time.sleep(1.0)
+        assert cpu_seconds(screen.process.pid) - before < 0.2, "what is left of the UI spins"
         assert RemoteBackend(screen.socket).next_vdev("g3") == "xvdc"
         screen.process.send_signal(signal.SIGHUP)
         screen.process.send_signal(signal.SIGTERM)
         assert screen.process.wait(10) == 0
         with pytest.raises(NoEngine):
             RemoteBackend(screen.socket).next_vdev("g3")
+
+
+def test_a_ui_that_hangs_does_not_keep_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USBLK_TEST_STUCK", "1")
+    with terminal(tmp_path) as screen:
+        screen.wait_for(lambda: b"the UI is stuck" in screen.printed)
+        screen.process.send_signal(signal.SIGTERM)
+        screen.wait_for(screen.ended)
+        screen.read(0.1)
+        assert screen.process.returncode == 0
+        assert b"engine stopped, force after 10 s" in screen.printed
+        assert not screen.socket.exists()
 
 
 def test_the_engine_that_runs_already_is_shown(tmp_path: Path, engine: ControlServer, backend: FakeBackend) -> None:

@@ -2,6 +2,8 @@
 """Bad input from operators, toolstacks and guests: one sentence, nothing half-written, no other disk notices."""
 
 import os
+import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from tests.engine.rig import MIB, Rig, rig, wait_for
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.host.seam import Put, Remove
+from usblkback_tui.engine.image.raw import open_image
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
@@ -176,7 +179,6 @@ def test_malformed_frontend_keys_end_in_a_sentence_everywhere(
 
 
 def test_an_event_channel_that_cannot_be_bound_leaves_the_ring_unmapped(tmp_path: Path) -> None:
-    import struct
 
     with rig(tmp_path) as r:
         domain = r.bare_domain()
@@ -280,3 +282,45 @@ def test_a_guest_cannot_point_us_elsewhere_with_its_backend_key(tmp_path: Path) 
         r.engine.detach("g1", "xvda")
         assert disk.image in r.texts()
         assert r.vbd_keys() == {}
+
+
+def test_a_guest_that_flips_its_state_neither_floods_the_log_nor_starves_its_neighbour(tmp_path: Path) -> None:
+    """XSA-349: watch events coalesce; what is logged of one disk is bounded."""
+    with rig(tmp_path) as r:
+        neighbour = r.guest("good")
+        r.attach("good", r.image("good.img"), "xvda")
+        domain = r.bare_domain()
+        r.engine.attach(AttachRequest("evil", str(r.image()), "xvda"), wait=0)
+        front = f"/local/domain/{domain.domid}/device/vbd/51712"
+        neighbour.start_load()
+        for flip in range(3000):
+            r.write(domain.domid, front, state="156"[flip % 3])
+        r.write(domain.domid, front, state="1")
+        wait_for(lambda: (d := r.disk("evil", "xvda")) is not None and d.backend_state is S.INIT_WAIT)
+        changes = [e for e in r.engine.events(0) if e.kind == "state" and e.domid == domain.domid]
+        assert len(changes) <= 3 * 32
+        if len(changes) >= 32:
+            assert "not every change is logged" in r.texts()
+        done = neighbour.stats().writes
+        wait_for(lambda: neighbour.stats().writes > done + 20)
+        assert neighbour.verify().mismatches == 0
+
+
+def test_a_plan_that_is_being_made_does_not_stand_in_the_way_of_the_attach(tmp_path: Path) -> None:
+
+    with rig(tmp_path) as r:
+        r.guest()
+        image = r.image()
+        held = open_image(str(image), writable=True)  # what a plan does for a moment
+        threading.Timer(0.3, held.close).start()
+        r.attach("g1", image, "xvda")
+
+
+def test_the_same_image_under_another_name_is_still_the_same(tmp_path: Path) -> None:
+    with rig(tmp_path) as r:
+        r.guest()
+        image = r.image()
+        r.attach("g1", image, "xvda")
+        (tmp_path / "link.img").symlink_to(image)
+        with pytest.raises(UserError, match="is attached as xvda of g1"):
+            r.engine.attach(AttachRequest("g1", str(tmp_path / "link.img"), "xvdb"))

@@ -30,7 +30,12 @@ def test_the_log_is_bounded_and_numbers_go_on() -> None:
 
 def test_writers_on_several_threads_leave_no_holes() -> None:
     log = EventLog()
-    threads = [threading.Thread(target=lambda: [log.add(Severity.INFO, "x") for _ in range(100)]) for _ in range(4)]
+
+    def write() -> None:
+        for _ in range(100):
+            log.add(Severity.INFO, "x")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -105,7 +105,6 @@ class _WayOut:
         self._app = app
         self._after = after
         self._taken = threading.Lock()
-        self._stuck = False
         self._before: dict[int, Any] = {}
 
     @contextlib.contextmanager
@@ -121,8 +120,8 @@ class _WayOut:
             yield
         finally:
             timer.cancel()
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+            for restored, handler in self._before.items():
+                signal.signal(restored, handler)
 
     def take(self) -> None:
         """The UI has left.  Returns unless the watchdog was quicker, which ends the process."""
@@ -131,22 +130,21 @@ class _WayOut:
 
     def _leave(self, number: int, frame: object) -> None:
         """Signal handler.  Python runs it in the UI's own thread; a loop that sleeps sees it with its next tick."""
-        if self._stuck:
-            self._before[number](number, frame)
-            return
         self.caught.append(number)
+        if len(self.caught) > 1:  # the UI leaves already: this one is for what comes after it
+            if callable(handler := self._before[number]):
+                handler(number, frame)
+            return
         if number == signal.SIGHUP:
             _forget_terminal()
-        if len(self.caught) == 1:
-            watchdog = threading.Timer(_PATIENCE, self._do_without)
-            watchdog.daemon = True
-            watchdog.start()
+        watchdog = threading.Timer(_PATIENCE, self._do_without)
+        watchdog.daemon = True
+        watchdog.start()
         self._app.exit()
 
     def _do_without(self) -> None:
         if not self._taken.acquire(blocking=False):
             return
-        self._stuck = True
         code = 1
         try:
             code = self._after(Ending(None, self.caught[0]))
@@ -155,11 +153,14 @@ class _WayOut:
 
 
 def _forget_terminal() -> None:
-    """What is written to the terminal from now on goes nowhere instead of failing."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
+    """From now on what is written to the terminal goes nowhere instead of failing, and no key is ever pressed."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    silence, _open_for_ever = os.pipe()
+    os.dup2(silence, 0)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
     os.close(null)
+    os.close(silence)
 
 
 def _end_process(code: int) -> None:

@@ -32,6 +32,9 @@ from usblkback_tui.protocol.transitions import Action, decide
 from usblkback_tui.protocol.vdev import vdev_name
 
 KEPT_TRANSITIONS = 64
+LOG_LIMIT = 32
+LOG_WINDOW = 10.0
+"""State changes of one disk that are logged in so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +272,17 @@ class Disk:
             else:
                 self._back, self._back_since = new, change.time
             self._transitions.append(change)
+        if not self._talkative(change.time):
+            return
         severity = Severity.GOOD if new is S.CONNECTED else Severity.INFO
         self._tell(severity, f"{self.title}: {end} {old.word} → {new.word}", "state", change)
+
+    def _talkative(self, now: float) -> bool:
+        """Whether one more state change may go to the log: a guest that flips its state must not flood it."""
+        recent = [change for change in self._transitions if change.time > now - LOG_WINDOW]
+        if len(recent) == LOG_LIMIT:
+            self._tell(Severity.WARNING, f"{self.title} changes its state so often that not every change is logged")
+        return len(recent) < LOG_LIMIT
 
     # the image --------------------------------------------------------------------------------------------------
 
@@ -368,5 +380,5 @@ class Disk:
         except HostError:
             pass
 
-    def _tell(self, severity: Severity, text: str, kind: str, change: StateChange | None = None) -> None:
+    def _tell(self, severity: Severity, text: str, kind: str = "log", change: StateChange | None = None) -> None:
         self._around.events.add(severity, text, kind, domid=self.domid, devid=self.devid, vdev=self.vdev, change=change)

@@ -7,6 +7,7 @@ The control thread owns the host and every :class:`Disk`.  A verb called from an
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -175,6 +176,8 @@ class Engine:
         future: Future[T] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # the caller has given up: it must not happen behind his back
             try:
                 future.set_result(function())
             except HostError as error:
@@ -188,6 +191,8 @@ class Engine:
         try:
             return future.result(VERB_TIMEOUT)
         except FutureTimeout:
+            if not future.cancel():
+                return future.result()  # it has begun; a call into the store ends by itself
             raise UserError(
                 f"the engine has not answered for {VERB_TIMEOUT:.0f} s", fix="look whether xenstored is alive"
             ) from None
@@ -271,20 +276,32 @@ class Engine:
         return self._call(find)
 
     def _open_image(self, request: AttachRequest) -> RawImage:
+        """Open and lock it in the caller's thread; a plan for the same image may hold the lock for a moment."""
         if request.mode not in ("r", "w"):
             raise UserError(f"mode {request.mode!r} is unknown", fix="use r or w", key="mode", value=request.mode)
-        try:
-            return open_image(request.image, request.mode == "w")
-        except UserError as error:
-            user = next((d for d in list(self._disks.values()) if d.identity.image == request.image), None)
-            if user is not None and "locked by" in error.problem:
-                raise UserError(
-                    f"image {request.image} is attached as {user.title}",
-                    fix="detach it there first, or attach both with mode r",
-                    key="image",
-                    value=request.image,
-                ) from error
-            raise
+        deadline = time.monotonic() + 1.0
+        while True:
+            try:
+                return open_image(request.image, request.mode == "w")
+            except UserError as error:
+                if "is locked by" not in error.problem:
+                    raise
+                if (user := self._user_of(request.image)) is not None:
+                    raise UserError(
+                        f"image {request.image} is attached as {user.title}",
+                        fix="detach it there first, or attach both with mode r",
+                        key="image",
+                        value=request.image,
+                    ) from error
+                if "this engine" not in error.problem or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _user_of(self, image: str) -> Disk | None:
+        """The disk of ours that has this image, under whatever name."""
+        path = os.path.realpath(image)
+        with self._lock:
+            return next((d for d in self._disks.values() if os.path.realpath(d.identity.image) == path), None)
 
     def _check(self, request: AttachRequest, vdev: Vdev) -> Domain:
         """On the control thread: the domain is there, the vdev is free, there is room for one more disk."""

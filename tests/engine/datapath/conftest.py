@@ -16,6 +16,7 @@ from usblkback_tui.engine.datapath.ring import GrantMode
 from usblkback_tui.engine.host.sim import Hypervisor
 
 IMAGE_BYTES = 2 << 20
+_NOISE = random.Random(1).randbytes(IMAGE_BYTES)
 
 Serve = Callable[..., Served]
 
@@ -31,7 +32,7 @@ def hypervisor() -> Iterator[Hypervisor]:
 def image(tmp_path: Path) -> Path:
     """A file of random bytes, the same each time."""
     path = tmp_path / "disk.img"
-    path.write_bytes(random.Random(1).randbytes(IMAGE_BYTES))
+    path.write_bytes(_NOISE)
     return path
 
 
