@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the real-Xen tests: the lab, a fresh machine per test, its guests, and evidence when a test fails."""
 
+import faulthandler
 import os
 import re
 import time
@@ -44,6 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Path:
     """The frozen machine that tests start from, built if it is missing; its folder."""
+    faulthandler.cancel_dump_traceback_later()  # building is slow, not hung
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # building takes minutes: say so while it happens
         try:

@@ -51,7 +51,9 @@ class Engine:
 
     def attach(self, domain: str, image: str, vdev: str, mode: str = "w", seconds: float = 30) -> Json:
         """Attach and wait until both ends are Connected; the disk as `status --json` shows it."""
-        answer = self.cli(f"attach {domain} {image} {vdev} --mode {mode} --wait {seconds:g} --json", timeout=60 + seconds)
+        answer = self.cli(
+            f"attach {domain} {image} {vdev} --mode {mode} --wait {seconds:g} --json", timeout=60 + seconds
+        )
         disk: Json = json.loads(answer.out)["disk"]
         assert (disk["frontend_state"], disk["backend_state"]) == ("Connected", "Connected"), disk
         return disk

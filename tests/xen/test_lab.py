@@ -43,7 +43,7 @@ def test_guest_runs_commands(g1: Guest, g2: Guest) -> None:
 
 
 def test_guest_command_that_never_ends_is_an_error(g1: Guest) -> None:
-    with pytest.raises(CommandError, match="sleep 30.*no answer after 1 s"):
+    with pytest.raises(CommandError, match=r"sleep 30.*no answer after 1 s"):
         g1.run("sleep 30", timeout=1)
 
 

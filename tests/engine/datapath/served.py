@@ -2,7 +2,7 @@
 """A ring being served: a ``Frontend``, a ``RingServer`` with the embedded host's own operations, and its thread.
 
 ``hooks`` stand in front of the operations: ``{"notify": hook}`` has ``hook(real, *arguments)`` called instead, in the
-ring's thread, where ``real(*arguments)`` does what was asked.  Leaving the context checks the books: every page mapped
+ring's thread, where ``real(*arguments)`` does what was asked and ``ctypes.set_errno`` says why it failed.  Leaving the context checks the books: every page mapped
 was unmapped, as we count it and as the hypervisor does.
 """
 
@@ -25,13 +25,13 @@ from usblkback_tui.engine.snapshot import Counters
 Hook = Callable[..., Any]
 
 _pointer, _int, _u32 = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32
-_TYPES: Mapping[str, Any] = {
-    "map": ctypes.CFUNCTYPE(_pointer, _pointer, _u32, _u32, ctypes.POINTER(_u32), _int),
-    "unmap": ctypes.CFUNCTYPE(_int, _pointer, _pointer, _u32),
-    "copy": ctypes.CFUNCTYPE(_int, _pointer, _u32, _pointer),
-    "pending": ctypes.CFUNCTYPE(_int, _pointer),
-    "unmask": ctypes.CFUNCTYPE(_int, _pointer, _u32),
-    "notify": ctypes.CFUNCTYPE(_int, _pointer, _u32),
+_SIGNATURES: Mapping[str, tuple[Any, ...]] = {
+    "map": (_pointer, _pointer, _u32, _u32, ctypes.POINTER(_u32), _int),
+    "unmap": (_int, _pointer, _pointer, _u32),
+    "copy": (_int, _pointer, _u32, _pointer),
+    "pending": (_int, _pointer),
+    "unmask": (_int, _pointer, _u32),
+    "notify": (_int, _pointer, _u32),
 }
 
 
@@ -87,7 +87,7 @@ class Served:
         changed = {}
         for name, hook in hooks.items():
             if hasattr(ops, name):
-                kind = _TYPES[name]
+                kind = ctypes.CFUNCTYPE(*_SIGNATURES[name], use_errno=True)
                 real = kind(getattr(ops, name))
                 function = kind(lambda *args, hook=hook, real=real: hook(real, *args))
                 self._keep.append(function)

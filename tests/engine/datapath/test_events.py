@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
@@ -23,10 +24,6 @@ from usblkback_tui.engine.host.sim import Hypervisor
 from usblkback_tui.protocol.blkif import Op
 from usblkback_tui.protocol.ring import MASK, wants_notify
 
-FLUSH = Op.FLUSH_DISKCACHE
-"""The cheapest request there is, where /dev/null is the image and only events matter: its answer is an error."""
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     start=st.sampled_from([0, 2**32 - 9, 2**31 - 4]),
@@ -38,9 +35,9 @@ def test_notifications_are_exactly_those_asked_for(
     hypervisor: Hypervisor, start: int, count: int, batch: int, event: int
 ) -> None:
     """Responses appear in batches; an event goes out with each batch that passes rsp_event, and never else."""
-    null = os.open("/dev/zero", os.O_RDWR)
+    zero = os.open("/dev/zero", os.O_RDWR)
     try:
-        with Served(hypervisor, null, start=start, sectors=8, response_batch=batch, running=False) as s:
+        with Served(hypervisor, zero, start=start, sectors=8, response_batch=batch, running=False) as s:
             s.front.set_index(RSP_EVENT, start + event)
             page = s.front.page()
             s.front.push(*(s.front.layout.rw(Op.READ, i, 0, whole([page])) for i in range(count)))
@@ -57,7 +54,7 @@ def test_notifications_are_exactly_those_asked_for(
             assert counters.notifies_suppressed == len(edges) - 1 - wanted
             assert len(s.front.take()) == count
     finally:
-        os.close(null)
+        os.close(zero)
 
 
 def test_responses_of_a_drain_are_published_together(serve: Serve) -> None:
@@ -163,18 +160,10 @@ def test_a_channel_that_fails_ends_the_ring(serve: Serve, operation: str) -> Non
     """Not a loop that burns a processor, and not a sleep nobody can end."""
 
     def fail(real: Any, *args: Any) -> int:
-        ctypes_errno(errno.EBADF)
+        ctypes.set_errno(errno.EBADF)
         return -1
 
     s = serve(hooks={operation: fail})
     s.front.kick()
     assert s.ended(2) == End.WAIT
 
-
-def ctypes_errno(number: int) -> None:
-    """Set C's errno, as the real function would."""
-    import ctypes
-
-    location = ctypes.CDLL(None).__errno_location
-    location.restype = ctypes.POINTER(ctypes.c_int)
-    location()[0] = number

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -87,32 +88,28 @@ def test_a_port_masked_at_the_stop_is_unmasked_by_the_next_run(serve: Serve) -> 
 
 def test_a_stop_signal_that_comes_after_its_run_ended_costs_nothing(serve: Serve) -> None:
     """stop() is a flag and a signal; a run that sees the flag may be over, and begun again, when the signal comes."""
-    before = set(os.listdir("/proc/self/fd"))
+    before = _eventfds()
     s = serve(running=False)
-    signal = next(fd for fd in _eventfds() if str(fd) not in before and fd not in _known(s))
-    os.eventfd_write(signal, 1)
+    # the event channel's descriptors are made first, the ring's last, and each as the lowest number that is free
+    late = max(_eventfds() - before)
+    os.eventfd_write(late, 1)
     s.start()
     s.front.do(*reads(s.front, 1))
     used = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - used < 0.1, "the ring spins on a stale signal"
     assert s.stop() == End.STOPPED
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(late)  # so it was the ring's, and it was cleared
 
 
-def _eventfds() -> list[int]:
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if "[eventfd]" in os.readlink(f"/proc/self/fd/{name}"):
-                found.append(int(name))
-        except OSError:
-            pass
+def _eventfds() -> set[int]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "[eventfd]" in str(entry.readlink()):
+                found.add(int(entry.name))
     return found
-
-
-def _known(s: Any) -> set[int]:
-    """Eventfds that belong to the event channel: all but the ring's own, which is made last."""
-    return set(sorted(fd for fd in _eventfds())) - {max(_eventfds())}
 
 
 def test_close_unmaps_what_was_kept(serve: Serve) -> None:

@@ -226,8 +226,7 @@ static void cache_release(struct usblk_grants *grants, struct usblk_req *req)
 {
 	while (req->nr_held)
 		grants->entries[req->held[--req->nr_held]].in_use--;
-	if (grants->nr_cached > grants->budget)
-		cache_shrink(grants, grants->budget);
+	cache_shrink(grants, grants->budget);
 }
 
 static int cache_init(struct usblk_grants *grants, uint32_t budget, uint32_t extra)
@@ -326,6 +325,8 @@ int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_
 				return -1;
 			memcpy(ret, grants->entries[held].page, USBLK_PAGE_SIZE);
 			grants->entries[held].in_use--;
+			/* now: a request refused for its segments holds nothing, and is never given back */
+			cache_shrink(grants, grants->budget);
 		} else if (grants->mode == USBLK_GRANT_COPY) {
 			if (copy_page(grants, gref, ret))
 				return -1;

@@ -46,6 +46,7 @@ struct usblk_ring {
 	int stop_fd;
 	int stopping;
 	bool notify_failed;
+	bool masked;			/* we took an event and have not unmasked the port since */
 
 	struct usblk_stats stats;
 	uint64_t trace_seq;
@@ -251,8 +252,10 @@ static int64_t drain(struct usblk_ring *ring)
 		struct usblk_req *req;
 
 		/* more requests than slots: the guest has lost its mind or wants us to lose ours */
-		if ((uint32_t)(prod - ring->rsp_prod_pvt) > ring->size)
+		if ((uint32_t)(prod - ring->rsp_prod_pvt) > ring->size) {
+			publish(ring);
 			return -1;
+		}
 		if (!ring->nr_free)
 			break;
 		shared = ring->shared->slots + (size_t)(ring->req_cons & (ring->size - 1)) * ring->layout->slot_size;
@@ -302,7 +305,7 @@ static bool poll_ring(const struct usblk_ring *ring)
 int usblk_ring_run(struct usblk_ring *ring)
 {
 	void *channel = (void *)ring->config.channel_handle;
-	bool masked = false, woken = false;
+	bool woken = false;
 	int wake = 0;
 
 	for (;;) {
@@ -325,17 +328,24 @@ int usblk_ring_run(struct usblk_ring *ring)
 		if (ring->nr_free && !stop_asked(ring) && arm(ring))
 			continue;
 		/* unmasked only now: until we are about to sleep, a storm of events costs the guest, not us (XSA-332) */
-		if (masked) {
-			ring->unmask(channel, ring->config.channel_port);
-			masked = false;
+		if (ring->masked) {
+			if (ring->unmask(channel, ring->config.channel_port))
+				return USBLK_END_WAIT;
+			ring->masked = false;
 		}
 		wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, ring->io->fd);
 		if (wake < 0)
 			return USBLK_END_WAIT;
+		/* the signal may come after the run that obeyed its flag has ended; left up, this run would never sleep */
+		if ((wake & USBLK_WAKE_STOP) && !stop_asked(ring))
+			usblk_stop_clear(ring->stop_fd);
 		if (wake & USBLK_WAKE_CHANNEL) {
 			stat_add(&ring->stats.wakeups, 1);
 			woken = true;
-			masked = ring->pending(channel) >= 0;
+			if (ring->pending(channel) >= 0)
+				ring->masked = true;
+			else if (errno != EAGAIN && errno != EINTR)
+				return USBLK_END_WAIT;
 		}
 	}
 }
@@ -462,6 +472,8 @@ uint32_t usblk_ring_trace(const struct usblk_ring *ring, uint64_t after, struct 
 	uint64_t newest = __atomic_load_n(&ring->trace_seq, __ATOMIC_ACQUIRE), seq;
 	uint32_t nr = 0;
 
+	if (after >= newest)
+		return 0;
 	seq = newest > USBLK_TRACE_SIZE && after < newest - USBLK_TRACE_SIZE ? newest - USBLK_TRACE_SIZE : after;
 	if (newest - seq > max)
 		seq = newest - max;

@@ -149,17 +149,20 @@ class RingServer:
 
     def stop(self) -> None:
         """Ask :meth:`run` to answer what it has begun and come back."""
-        lib.usblk_ring_stop(self._ring)
+        if self._ring != ffi.NULL:
+            lib.usblk_ring_stop(self._ring)
 
     def close(self) -> Counters:
-        """Unmap every page of the guest and free the ring; the last counters.  The ring page stays the caller's."""
-        if self._ring == ffi.NULL:
-            return Counters()
-        lib.usblk_ring_release(self._ring)
-        counters = self.counters()
-        ring, self._ring = self._ring, ffi.NULL
-        lib.usblk_ring_destroy(ring)
-        return counters
+        """Unmap every page of the guest and free the ring; the last counters.  The ring page stays the caller's.
+
+        Idempotent; counters and histograms keep their last values, the trace is gone.
+        """
+        if self._ring != ffi.NULL:
+            lib.usblk_ring_release(self._ring)
+            self._stats = ffi.new("struct usblk_stats *", self._stats[0])
+            ring, self._ring = self._ring, ffi.NULL
+            lib.usblk_ring_destroy(ring)
+        return self.counters()
 
     def indices(self) -> Indices:
         """Read the shared indices; only while the ring page is mapped."""
@@ -232,6 +235,8 @@ class RingServer:
 
     def trace(self, after: int = 0, limit: int = 1024) -> tuple[TraceEntry, ...]:
         """The last finished requests with ``seq > after``, oldest first."""
+        if self._ring == ffi.NULL:
+            return ()
         ret = ffi.new("struct usblk_trace[]", limit)
         count = lib.usblk_ring_trace(self._ring, after, ret, limit)
         return tuple(

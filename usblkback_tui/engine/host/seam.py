@@ -67,7 +67,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write ``value`` at ``path``.  With ``owner``, set its permissions: all rights for the owner, ``readers`` may read."""
+    """Write ``value`` at ``path``.  With ``owner``, set permissions: all rights for the owner, ``readers`` may read."""
 
     path: str
     value: str
