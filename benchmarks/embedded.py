@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         "fio": fio,
         "file_system": image.file_system,
         "image_bytes": image.size,
+        "image_locked": image.locked,
         "pace": asdict(pace),
         "targets": _judged(measured, jobs),
         "measurements": [report.plain(one) for one in measured],

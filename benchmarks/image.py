@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import subprocess
 from io import FileIO
@@ -29,6 +31,8 @@ class Image:
         if not self.path.exists() or self.path.stat().st_size != size:
             self._fill()
         self._load()
+        self.locked = self._lock()
+        """The cache keeps it whatever the kernel would rather do; needs root or a high limit of locked memory."""
 
     def _fill(self) -> None:
         chunk = os.urandom(MIB)
@@ -43,6 +47,16 @@ class Image:
         with self.path.open("rb", buffering=0) as file:
             os.fsync(file.fileno())
             _read_all(file)
+
+    def _lock(self) -> bool:
+        libc = ctypes.CDLL(None)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+        libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        with self.path.open("rb") as file:
+            # private and read-only: writing the file back need not look at this mapping
+            address = libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_PRIVATE, file.fileno(), 0)
+        return address != ctypes.c_void_p(-1).value and libc.mlock(address, self.size) == 0
 
     def _load(self) -> None:
         """Into the cache page by page, as a guest's own small requests bring it there.

@@ -76,8 +76,8 @@ def _measure(number: int, job: Job, contender: Contender, image: Image, pace: Pa
     """The first clean try, else the quietest one."""
     tries: list[Measurement] = []
     while True:
-        image.settle()
         patience.wait_quiet()
+        image.settle()
         began, watch = time.monotonic(), Watch()
         reading = contender.measure(job, image, pace)
         one = Measurement(number, job.name, contender.name, reading, watch.stop(), len(tries) + 1)

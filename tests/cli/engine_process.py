@@ -55,5 +55,5 @@ if __name__ == "__main__":
     for module in (serve, tui):
         module.open_engine = open_engine  # type: ignore[attr-defined]
     if os.environ.get("USBLK_TEST_STUCK"):
-        UsblkApp.run = stuck  # type: ignore[method-assign]
+        UsblkApp.run = stuck  # type: ignore[method-assign, assignment]
     sys.exit(main())

@@ -78,7 +78,7 @@ def test_lines_and_a_summary(config: Path, tmp_path: Path) -> None:
             line
         )
     match = re.fullmatch(
-        r"1\.[5-9] s: (\d+) reads \(.*\), (\d+) writes \(.*\), 0 errors, every block read back as it was written",
+        r"\d\.\d s: (\d+) reads \(.*\), (\d+) writes \(.*\), 0 errors, every block read back as it was written",
         summary,
     )
     assert match, summary
@@ -102,7 +102,7 @@ def test_json_is_alone_on_stdout(config: Path) -> None:
         "verified",
     }
     assert (document["version"], document["errors"], document["verified"]) == (1, 0, True)
-    assert 1.0 <= document["seconds"] < 2.0
+    assert document["seconds"] >= 1.0
     assert document["bytes_written"] > document["writes"] * 4096
     assert " reads/s" in shown.err
 

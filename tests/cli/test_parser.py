@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert shown.code == 0
     for name in COMMANDS:
         assert f"\n  {name}" in shown.out or f"\n    {name}" in shown.out
-    assert "exit codes: 0 done" in shown.out
+    assert "exit codes:  0 done" in shown.out
 
 
 @pytest.mark.parametrize("words", [*((name,) for name in COMMANDS), ("image", "create"), ("image", "info")])
@@ -107,8 +107,9 @@ def test_status_loads_no_ui_and_no_c() -> None:
 
 def test_help_is_quick() -> None:
     def once() -> float:
-        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "usblkback_tui", "--help"], check=True, stdout=subprocess.DEVNULL)
-        return time.monotonic() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(once() for _ in range(5)) < 0.3

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import typing
 from pathlib import Path
 
@@ -262,6 +263,21 @@ def test_every_engine_and_ui_key_has_a_variable() -> None:
     fields = [*dataclasses.fields(EngineSettings), *dataclasses.fields(UiSettings)]
     assert set(environment_names()) == {f"USBLKBACK_{field.name.upper()}" for field in fields}
     assert len(fields) == len({field.name for field in fields}), "a key in two tables has one variable"
+
+
+def test_every_key_and_variable_is_documented() -> None:
+    text = (EXAMPLE.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    for name in environment_names():
+        assert f"`{name}`" in text
+    for table, cls in (("disk", DiskSettings), ("demo.guest", GuestSettings)):
+        assert f"`[[{table}]]`" in text
+        for field in dataclasses.fields(cls):
+            assert f"`{field.name}`" in text
+    for (cls, name), rule in RULES.items():
+        if cls in (EngineSettings, UiSettings):
+            (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
+            for number in re.findall(r"[0-9.]+", rule.expected):
+                assert number in row, f"{name}: {rule.expected}"
 
 
 def test_singular_names_are_for_tables_only() -> None:

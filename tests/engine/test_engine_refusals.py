@@ -11,8 +11,11 @@ import pytest
 
 from tests.engine.rig import MIB, Rig, rig, wait_for
 from usblkback_tui.engine.api import AttachRequest
+from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.seam import Put, Remove
+from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.image.raw import open_image
+from usblkback_tui.engine.settings import EngineSettings, Settings
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
@@ -324,3 +327,17 @@ def test_the_same_image_under_another_name_is_still_the_same(tmp_path: Path) -> 
         (tmp_path / "link.img").symlink_to(image)
         with pytest.raises(UserError, match="is attached as xvda of g1"):
             r.engine.attach(AttachRequest("g1", str(tmp_path / "link.img"), "xvdb"))
+
+
+def test_a_kind_that_somebody_else_serves_is_refused_before_it_can_bite(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = SimHost()
+    host.open()
+    monkeypatch.setattr(host, "rivals", lambda: {"vbd": "the kernel's xen-blkback"})
+    try:
+        with pytest.raises(UserError, match="the kernel's xen-blkback serves too: both would answer; unload it"):
+            Engine(host, Settings(engine=EngineSettings(kinds=("usblkback", "vbd")))).start()
+        harmless = Engine(host, Settings())
+        harmless.start()
+        harmless.stop()
+    finally:
+        host.close()

@@ -2,17 +2,46 @@
 """An engine that serves in dom0, driven through the project's own command line."""
 
 import json
+import secrets
+import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from .lab.dom0 import Dom0
-from .lab.link import Command, Result
+from .lab.link import Command, CommandError, Result
 from .leftovers import assert_nothing_left
 
 CONFIG = "/tmp/engine.toml"
 Json = dict[str, Any]
+
+
+class Cli:
+    """The commands of `usblkback-tui` without the time an interpreter takes to start: see warmcli.py."""
+
+    def __init__(self, dom0: Dom0) -> None:
+        dom0.write_file("/tmp/warmcli.py", (Path(__file__).parent / "warmcli.py").read_bytes())
+        # a terminal, because input can be sent to one; it must neither echo nor change what passes
+        self._server = dom0.terminal("stty raw -echo; exec python3 /tmp/warmcli.py")
+
+    def __call__(self, arguments: str, *, check: bool = True, timeout: float = 60) -> Result:
+        """Run one command."""
+        mark = secrets.token_hex(4)
+        self._server.forget_output()
+        self._server.write(json.dumps([mark, shlex.split(arguments)]).encode() + b"\n")
+        start = f'["{mark}", '.encode()
+        out = self._server.wait_for(lambda out: out.find(b"\n", out.find(start)) > out.find(start) >= 0, timeout)
+        line = next(line for line in out.splitlines() if line.startswith(start))
+        _, code, text = json.loads(line)
+        if check and code:
+            raise CommandError(f"exit code {code}: usblkback-tui {arguments}, which printed:\n{text}")
+        return Result(code, text.encode())
+
+    def close(self) -> None:
+        self._server.kill()
+        self._server.wait(10)
 
 
 class Engine:
@@ -26,7 +55,8 @@ class Engine:
         self._dom0 = dom0
         dom0.write_file(CONFIG, config)
         self.process = dom0.spawn(f"exec usblkback-tui serve --config {CONFIG}")
-        self.process.wait_for(lambda out: b"serving, control socket" in out, 60)
+        self.cli = Cli(dom0)
+        self.process.wait_for(lambda out: b"serving, control socket" in out, 90)
 
     def __enter__(self) -> Self:
         return self
@@ -34,97 +64,81 @@ class Engine:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if kind is None:
             self.end()
+            self.cli.close()
             assert_nothing_left(self._dom0)
 
     def end(self) -> None:
-        """SIGTERM; harmless when it ended before."""
+        """SIGTERM, unless it ended before."""
         if self.process.poll() is None:
             self.process.kill(15)
         ended = self.process.wait(60)
         assert ended.rc == 0, ended.out
-        assert "internal error" not in ended.out, ended.out
-        assert "Traceback" not in ended.out, ended.out
+        for failure in ("internal error", "Traceback"):
+            assert failure not in ended.out, ended.out
 
-    def cli(self, arguments: str, *, check: bool = True, timeout: float = 60) -> Result:
-        """One command of `usblkback-tui`."""
-        return self._dom0.run(f"usblkback-tui {arguments}", check=check, timeout=timeout)
-
-    def attach(self, domain: str, image: str, vdev: str, mode: str = "w", seconds: float = 30) -> Json:
-        """Attach and wait until both ends are Connected; the disk as `status --json` shows it."""
-        answer = self.cli(
-            f"attach {domain} {image} {vdev} --mode {mode} --wait {seconds:g} --json", timeout=60 + seconds
-        )
+    def attach(self, domain: str, image: str, vdev: str, mode: str = "w") -> Json:
+        """Attach and wait until both ends are Connected; the disk as `attach --json` prints it."""
+        answer = self.cli(f"attach {domain} {image} {vdev} --mode {mode} --wait 60 --json", timeout=120)
         disk: Json = json.loads(answer.out)["disk"]
-        assert (disk["frontend_state"], disk["backend_state"]) == ("Connected", "Connected"), disk
+        assert connected(disk), disk
         return disk
 
-    def detach(self, domain: str, vdev: str, options: str = "") -> None:
-        self.cli(f"detach {domain} {vdev} --wait 30 {options}")
+    def detach(self, domain: str, vdev: str) -> None:
+        self.cli(f"detach {domain} {vdev} --wait 60", timeout=120)
 
     def disks(self) -> list[Json]:
         """What `status --json` lists."""
-        document: Json = json.loads(self.cli("status --json").out)
-        disks: list[Json] = document["disks"]
+        disks: list[Json] = json.loads(self.cli("status --json").out)["disks"]
         return disks
 
-    def disk(self, domain: str, vdev: str) -> Json | None:
+    def disk(self, domain: str, vdev: str) -> Json:
         """One of them."""
-        return next((d for d in self.disks() if (d["domain"], d["vdev"]) == (domain, vdev)), None)
+        disks = self.disks()
+        found = [disk for disk in disks if (disk["domain"], disk["vdev"]) == (domain, vdev)]
+        assert found, f"{vdev} of {domain} is not among {disks}"
+        return found[0]
 
-    def wait_disk(self, domain: str, vdev: str, found: Callable[[Json], bool], seconds: float = 60) -> Json:
-        """Wait until a disk is there and `found` is true of it."""
+    def wait_disks(self, found: Callable[[list[Json]], bool], seconds: float = 60) -> list[Json]:
+        """Wait until `found` is true of what `status --json` lists."""
         end = time.monotonic() + seconds
-        while True:
-            disks = self.disks()
-            for disk in disks:
-                if (disk["domain"], disk["vdev"]) == (domain, vdev) and found(disk):
-                    return disk
-            assert time.monotonic() < end, f"{vdev} of {domain} did not get there within {seconds:g} s: {disks}"
+        while not found(disks := self.disks()):
+            assert time.monotonic() < end, f"not so within {seconds:g} s: {disks}\n{self.process.out}"
             time.sleep(0.3)
-
-    def wait_no_disk(self, seconds: float = 60) -> None:
-        """Wait until nothing is attached."""
-        end = time.monotonic() + seconds
-        while disks := self.disks():
-            assert time.monotonic() < end, f"still attached after {seconds:g} s: {disks}"
-            time.sleep(0.3)
-
-    def watch(self) -> "Events":
-        """Begin to read events; those that happened before are among them."""
-        return Events(self._dom0.spawn("exec usblkback-tui watch --json"))
+        return disks
 
     def open_files(self) -> list[str]:
         """What its process has open, sorted."""
-        found = self._dom0.run("readlink /proc/$(pgrep -f 'usblkback-tui serv[e]')/fd/*").out
-        return sorted(found.splitlines())
+        links = self._dom0.run("ls -l /proc/$(pgrep -f 'usblkback-tui serv[e]')/fd").out
+        return sorted(line.split(" -> ")[1] for line in links.splitlines() if " -> " in line)
 
 
 class Events:
-    """`usblkback-tui watch --json`."""
+    """`usblkback-tui watch --json`: the engine's events, those from before included."""
 
-    def __init__(self, command: Command) -> None:
-        self._command = command
+    def __init__(self, dom0: Dom0) -> None:
+        self._command: Command = dom0.spawn("exec usblkback-tui watch --json")
 
     def all(self) -> list[Json]:
         """The events so far."""
         return [json.loads(line) for line in self._command.out.splitlines(keepends=True) if line.endswith("\n")]
 
-    def states(self) -> list[tuple[str, str]]:
-        """(end, new state) of every change so far."""
-        return [(e["change"]["end"], e["change"]["new"]) for e in self.all() if e["change"]]
-
-    def wait_for(self, found: Callable[[list[Json]], bool], seconds: float = 30) -> list[Json]:
+    def wait_for(self, found: Callable[[list[Json]], bool], seconds: float = 60) -> list[Json]:
         """Wait until `found` is true of the events so far."""
         end = time.monotonic() + seconds
         while not found(events := self.all()):
-            assert time.monotonic() < end, f"no such event after {seconds:g} s: {[e['text'] for e in events]}"
+            assert time.monotonic() < end, f"no such event within {seconds:g} s: {[e['text'] for e in events]}"
             time.sleep(0.1)
         return events
 
-    def wait_text(self, text: str, seconds: float = 30) -> None:
+    def wait_text(self, text: str, seconds: float = 60) -> None:
         """Wait until an event says `text`."""
         self.wait_for(lambda events: any(text in event["text"] for event in events), seconds)
 
+    def states(self, end: str) -> list[str]:
+        """The states that one end, `frontend` or `backend`, went to."""
+        return [event["change"]["new"] for event in self.all() if event["change"] and event["change"]["end"] == end]
+
 
 def connected(disk: Json) -> bool:
+    """Both ends of it are."""
     return (disk["frontend_state"], disk["backend_state"]) == ("Connected", "Connected")

@@ -64,7 +64,15 @@ class Engine:
     # life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to serve on a host that is open.  Raises HostError."""
+        """Begin to serve on a host that is open.  Raises HostError, and UserError when a kind is served already."""
+        for kind, rival in self._host.rivals().items():
+            if kind in self._settings.kinds:
+                raise UserError(
+                    f"engine.kinds has {kind!r}, which {rival} serves too: both would answer",
+                    fix=f"unload it (rmmod xen-blkback), or leave {kind!r} out of kinds",
+                    key="engine.kinds",
+                    value=kind,
+                )
         self._me = self._host.domid()
         around = Surroundings(self._host, self._me, self._settings, self._events, self._post, self._lock)
         self._discovery = Discovery(around, self._disks, self._wanted)

@@ -80,7 +80,11 @@ class Artefact:
             unfinished = path.with_name(f"{path.name}.unfinished")
             remove(unfinished)
             unfinished.mkdir(parents=True)
-            self.make(unfinished)
+            try:
+                self.make(unfinished)
+            except BaseException:
+                remove(unfinished)
+                raise
             unfinished.rename(path)
             say(f"{self.name} built in {time.monotonic() - start:.1f} s")
         self._forget_old_versions()

@@ -232,6 +232,10 @@ class Host(Protocol):
         """Bind ``domid``'s event channel ``port``.  Raises HostError."""
         ...
 
+    def rivals(self) -> dict[str, str]:
+        """Kinds that somebody else serves in our domain, and who: two writers of one state never agree."""
+        ...
+
     def readiness(self) -> tuple[Readiness, ...]:
         """Look at everything the host needs, whether open or not; never raises."""
         ...

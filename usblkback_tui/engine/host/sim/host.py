@@ -105,6 +105,9 @@ class SimHost:
     def bind(self, domid: int, port: int) -> Channel:
         return self.hypervisor.bind(domid, port, self.domid())
 
+    def rivals(self) -> dict[str, str]:
+        return {}
+
     def readiness(self) -> tuple[Readiness, ...]:
         return (Readiness("embedded host", ok=True, seen=f"{len(self.domains()) - 1} guests in this process"),)
 

@@ -117,6 +117,10 @@ class XenHost:
         """See the seam."""
         return XenChannel(self._loaded(), domid, port)
 
+    def rivals(self) -> dict[str, str]:
+        """See the seam."""
+        return {"vbd": "the kernel's xen-blkback"} if readiness.blkback_loaded(self._root) else {}
+
     def readiness(self) -> tuple[Readiness, ...]:
         """See the seam."""
         return readiness.look(self._root, self._paths)

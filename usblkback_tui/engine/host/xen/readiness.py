@@ -184,9 +184,13 @@ def _map_limit(root: Path) -> Readiness:
     )
 
 
+def blkback_loaded(root: Path) -> bool:
+    """Whether this kernel's own block backend answers kind vbd."""
+    return (root / "sys/module/xen_blkback").exists() or (root / "sys/bus/xen-backend/drivers/vbd").exists()
+
+
 def _blkback(root: Path) -> Readiness:
-    loaded = (root / "sys/module/xen_blkback").exists() or (root / "sys/bus/xen-backend/drivers/vbd").exists()
-    if not loaded:
+    if not blkback_loaded(root):
         return Readiness("kernel xen-blkback", True, "not loaded, kind vbd is free", needed=False)
     return Readiness(
         "kernel xen-blkback",
