@@ -273,8 +273,8 @@ def test_every_key_and_variable_is_documented() -> None:
         assert f"`[[{table}]]`" in text
         for field in dataclasses.fields(cls):
             assert f"`{field.name}`" in text
-    for (cls, name), rule in RULES.items():
-        if cls in (EngineSettings, UiSettings):
+    for (owner, name), rule in RULES.items():
+        if owner in (EngineSettings, UiSettings):
             (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
             for number in re.findall(r"[0-9.]+", rule.expected):
                 assert number in row, f"{name}: {rule.expected}"

@@ -113,10 +113,12 @@ class Engine:
 
 
 class Events:
-    """`usblkback-tui watch --json`: the engine's events, those from before included."""
+    """`usblkback-tui watch --json`: the engine's events from now on."""
 
     def __init__(self, dom0: Dom0) -> None:
         self._command: Command = dom0.spawn("exec usblkback-tui watch --json")
+        # it says nothing until something happens; a second socket with the engine's name is its connection
+        dom0.run("until [ $(grep -c usblkback-tui/engine.sock /proc/net/unix) -ge 2 ]; do sleep 0.2; done")
 
     def all(self) -> list[Json]:
         """The events so far."""

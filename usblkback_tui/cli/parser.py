@@ -24,7 +24,7 @@ examples:
   usblkback-tui status --json            what is attached, for scripts
   usblkback-tui doctor                   what is missing on this machine, and how to mend it
 
-environment: USBLKBACK_MAX_DISKS, USBLKBACK_SOCKET and so on for every key of [engine] and [ui] (docs/settings.md); NO_COLOR
+environment: USBLKBACK_SOCKET, USBLKBACK_MAX_DISKS, ... for every key of [engine] and [ui] (docs/settings.md); NO_COLOR
 settings:    options over environment over --config FILE, else $XDG_CONFIG_HOME/usblkback-tui/config.toml, else
              /etc/usblkback-tui/config.toml
 exit codes:  0 done, 1 failed, 2 wrong usage or nothing to talk to

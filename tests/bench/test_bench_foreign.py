@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Foreign load is what neither we nor the kernel did."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks import foreign
+from benchmarks.foreign import LIMIT, Watch
+
+BURN = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"
+
+
+def burn(seconds: float) -> list[str]:
+    return [sys.executable, "-S", "-c", BURN.format(seconds=seconds)]
+
+
+def test_what_our_children_use_is_ours() -> None:
+    watch = Watch()
+    subprocess.run(burn(0.5), check=True)
+    use = watch.stop()
+    assert use.own * 0.9 > use.foreign or use.load1 > 2  # others may be at work on this machine
+    assert use.own > 0.25
+
+
+def test_what_a_stranger_uses_is_foreign() -> None:
+    """A child that was not waited for is nobody's yet."""
+    watch = Watch()
+    with subprocess.Popen(burn(60)) as stranger:
+        time.sleep(1.0)
+        use = watch.stop()
+        stranger.kill()
+    assert use.foreign > LIMIT
+    assert not use.clean
+
+
+@pytest.mark.parametrize(("foreign_cores", "clean"), [(0.0, True), (LIMIT, True), (LIMIT + 0.01, False)])
+def test_the_sums(monkeypatch: pytest.MonkeyPatch, foreign_cores: float, clean: bool) -> None:
+    now = {"busy": 1000.0, "own": 10.0, "kernel": 5.0, "clock": 50.0}
+    monkeypatch.setattr(foreign, "busy_seconds", lambda: now["busy"])
+    monkeypatch.setattr(foreign, "own_seconds", lambda: now["own"])
+    monkeypatch.setattr(foreign, "kernel_seconds", lambda: now["kernel"])
+    monkeypatch.setattr(foreign.time, "monotonic", lambda: now["clock"])
+    watch = Watch()
+    now["clock"] += 4
+    now["own"] += 4 * 1.5
+    now["kernel"] += 4 * 0.25
+    now["busy"] += 4 * (1.75 + foreign_cores)
+    use = watch.stop()
+    assert use.own == pytest.approx(1.5)
+    assert use.kernel == pytest.approx(0.25)
+    assert use.foreign == pytest.approx(foreign_cores)
+    assert (use.foreign <= LIMIT + 1e-9) is clean
