@@ -56,7 +56,7 @@ class Image:
         with self.path.open("rb") as file:
             # private and read-only: writing the file back need not look at this mapping
             address = libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_PRIVATE, file.fileno(), 0)
-        return address != ctypes.c_void_p(-1).value and libc.mlock(address, self.size) == 0
+        return bool(address != ctypes.c_void_p(-1).value and libc.mlock(address, self.size) == 0)
 
     def _load(self) -> None:
         """Into the cache page by page, as a guest's own small requests bring it there.

@@ -44,7 +44,7 @@ def test_the_sums(monkeypatch: pytest.MonkeyPatch, foreign_cores: float, clean: 
     monkeypatch.setattr(foreign, "busy_seconds", lambda: now["busy"])
     monkeypatch.setattr(foreign, "own_seconds", lambda: now["own"])
     monkeypatch.setattr(foreign, "kernel_seconds", lambda: now["kernel"])
-    monkeypatch.setattr(foreign.time, "monotonic", lambda: now["clock"])
+    monkeypatch.setattr(time, "monotonic", lambda: now["clock"])
     watch = Watch()
     now["clock"] += 4
     now["own"] += 4 * 1.5

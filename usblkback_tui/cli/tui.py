@@ -57,11 +57,8 @@ def _own_engine(settings: Settings, path: Path) -> int:
                 # Nobody said what is to become of the guests' disks, so they are served on.
                 follow(engine, signals, lambda event: None)
             control.stop()
-            if ending.at_once:
-                # The rings stay as they are: taking disks from running guests is what the person did not choose.
-                note("left at once: disks that were attached wait for the next engine")
-            else:
-                engine.stop(force_after=settings.engine.detach_seconds)
+            # Nobody can serve a ring after this process, so a guest that waits for one would wait for ever.
+            engine.stop(force_after=0.0 if ending.at_once else settings.engine.detach_seconds)
             return 1 if ending.crashed else 0
 
         try:

@@ -13,4 +13,4 @@ class Outcome(Enum):
     DETACHED = "every disk was detached"
     HANDED_OVER = "another engine serves the disks"
     ENGINE_STAYS = "the engine runs elsewhere and goes on"
-    AT_ONCE = "left at once; disks may still be attached"
+    AT_ONCE = "left at once; disks still in use are taken by force"

@@ -15,7 +15,7 @@ from tests.engine.datapath.served import Served
 from usblkback_tui.engine.datapath.ring import GrantMode
 from usblkback_tui.engine.host.sim import Hypervisor
 
-IMAGE_BYTES = 2 << 20
+IMAGE_BYTES = 1 << 20
 _NOISE = random.Random(1).randbytes(IMAGE_BYTES)
 
 Serve = Callable[..., Served]

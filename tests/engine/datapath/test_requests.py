@@ -65,9 +65,9 @@ def test_segments_of_some_sectors_touch_only_those(serve: Serve, image: Path, mo
         expected[first * SECTOR : first * SECTOR + length] = disk[at : at + length]
         assert s.front.read(page.frame) == expected
         at += length
-    s.front.do(s.front.layout.rw(Op.WRITE, ID, 2000, segments))
+    s.front.do(s.front.layout.rw(Op.WRITE, ID, 1500, segments))
     moved = disk[100 * SECTOR : at]
-    assert image.read_bytes() == disk[: 2000 * SECTOR] + moved + disk[2000 * SECTOR + len(moved) :]
+    assert image.read_bytes() == disk[: 1500 * SECTOR] + moved + disk[1500 * SECTOR + len(moved) :]
 
 
 def test_last_sector_of_the_disk(serve: Serve, image: Path, mode: GrantMode) -> None:

@@ -17,7 +17,9 @@ import pytest
 from tests.host.sim.oracle import Oracle
 from usblkback_tui.engine.host.seam import HostError, Put
 from usblkback_tui.engine.host.sim import GuestOptions, Hypervisor, Load, SimGuest, SimHost, wire
+from usblkback_tui.engine.host.sim.domains import MAX_PORTS
 from usblkback_tui.engine.host.sim.report import percentile_us
+from usblkback_tui.engine.host.sim.service import GuestService
 from usblkback_tui.engine.settings import GuestSettings
 from usblkback_tui.protocol.states import XenbusState
 
@@ -253,6 +255,77 @@ def test_bytes_that_are_no_text(host: SimHost, guest: SimGuest) -> None:
     inside = host.hypervisor.store.connect(guest.domid, lambda path, token: None)
     inside.commit([Put("data", b"a\xffb".decode(errors="surrogateescape"))])
     assert host.read(f"/local/domain/{guest.domid}/data") == "a�b"
+
+
+class Rogue:
+    """A guest's end of a wire, without a guest."""
+
+    def __init__(self, hypervisor: Hypervisor) -> None:
+        self.domain = hypervisor.create("rogue", memory_mib=1)
+        self.lines: list[str] = []
+        ours, self.end = wire.pair()
+        self.service = GuestService(
+            hypervisor,
+            self.domain,
+            ours,
+            lambda devid: 0,
+            self.lines.append,
+            lambda domain: hypervisor.destroy(domain.domid),
+        )
+        self.service.start({"boot": {}}, ())
+        assert self.receive() == {"boot": {}}
+
+    def receive(self) -> wire.Message:
+        message, fds = wire.receive(self.end) or ({}, [])
+        for fd in fds:
+            os.close(fd)
+        return message
+
+    def call(self, name: object, *args: object) -> wire.Message:
+        wire.send(self.end, {"n": 1, "call": name, "args": args})
+        return self.receive()
+
+
+class TestRogue:
+    @pytest.mark.parametrize(
+        ("call", "errno"),
+        [
+            (("read", 7), 22),
+            (("read",), 22),
+            (("read", "a//b"), 22),
+            (("read", "/local/domain/0/name"), 13),
+            (("nothing", 1), 22),
+            ((None,), 22),
+            (("commit", {"name": "x"}), 13),
+            (("commit", {"data": 5}), 22),
+            (("close_port", 99), 22),
+            (("close_port", "3"), 22),
+            (("watch", "@releaseDomain", "t"), 13),
+        ],
+    )
+    def test_calls_that_are_refused(self, hypervisor: Hypervisor, call: tuple[object, ...], errno: int) -> None:
+        rogue = Rogue(hypervisor)
+        assert rogue.call(*call).get("errno") == errno
+        assert rogue.call("read", "name").get("value") == "rogue"
+        rogue.service.close()
+        rogue.end.close()
+
+    @pytest.mark.parametrize("junk", [b"{", b"[" * 100000, b"[]", b"\0"])
+    def test_nonsense_ends_the_guest_and_nothing_else(self, hypervisor: Hypervisor, host: SimHost, junk: bytes) -> None:
+        rogue, other = Rogue(hypervisor), host.add_guest(GuestSettings("web"), GuestOptions(memory_mib=16))
+        rogue.end.send(junk)
+        assert rogue.receive() == {}
+        other.start_load()
+        assert [domain.name for domain in host.domains()] == ["Domain-0", "web"]
+        rogue.end.close()
+
+    def test_event_channels_end(self, hypervisor: Hypervisor) -> None:
+        rogue = Rogue(hypervisor)
+        for _ in range(MAX_PORTS):
+            assert "value" in rogue.call("alloc_unbound", 0)
+        assert rogue.call("alloc_unbound", 0).get("errno") == 28
+        rogue.service.close()
+        rogue.end.close()
 
 
 class TestWire:

@@ -114,7 +114,7 @@ class QuitDialog(Dialog[None]):
         button.focus()
         say(
             self.query_one("#status", Static),
-            "Quitting at once leaves guests with disks nobody serves until an engine runs again.",
+            "Quitting at once takes the disks from guests that still use them: their I/O fails.",
             "error",
         )
 

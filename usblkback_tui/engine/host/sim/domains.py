@@ -16,6 +16,8 @@ GRANT_PAGES = 64
 """Pages of grant table, Xen's default: 32768 references."""
 FIRST_PORT = 3
 """1 and 2 are the store's and the console's."""
+MAX_PORTS = 128
+"""Event channels of a guest; each costs us two descriptors."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -77,7 +79,9 @@ class SimDomain:
     # Event channels --------------------------------------------------------------------------------------------------
 
     def alloc_unbound(self, remote: int) -> tuple[int, Port]:
-        """EVTCHNOP_alloc_unbound: a port that ``remote`` may bind."""
+        """EVTCHNOP_alloc_unbound: a port that ``remote`` may bind.  Raises HostError."""
+        if len(self._ports) >= MAX_PORTS:
+            raise HostError(f"domain {self.domid} has {MAX_PORTS} event channels already", errno=errno.ENOSPC)
         number = FIRST_PORT
         while number in self._ports:
             number += 1

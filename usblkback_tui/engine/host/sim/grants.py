@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from usblkback_tui.engine.host.seam import GrantOps, HostError
@@ -25,12 +25,11 @@ def address_of(function: str) -> int:
 
 
 class SimGrants:
-    """A handle on one domain's grants.  ``closed`` is told how many pages were leaked."""
+    """A handle on one domain's grants."""
 
-    def __init__(self, handle: Any, domid: int, closed: Callable[[int], None]) -> None:
+    def __init__(self, handle: Any, domid: int) -> None:
         self._handle = handle
         self._domid = domid
-        self._closed = closed
         self.ops = GrantOps(
             handle=int(ffi.cast("uintptr_t", handle)),
             map=address_of("sim_grants_map"),
@@ -61,6 +60,5 @@ class SimGrants:
     def close(self) -> None:
         """See the seam."""
         if self._handle is not None:
-            leaked = int(lib.sim_grants_close(self._handle))
+            lib.sim_grants_close(self._handle)
             self._handle = None
-            self._closed(leaked)

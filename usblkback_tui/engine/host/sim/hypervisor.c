@@ -280,7 +280,7 @@ static uint8_t *place(sim_domain *domain, uint32_t count, const uint32_t *refs, 
 	for (uint32_t i = 0; i < count; i++) {
 		off_t where = (off_t)domain->active[refs[i]].frame * PAGE;
 
-		if (mmap(start + i * PAGE, PAGE, prot, MAP_SHARED | MAP_FIXED, domain->fd, where) == MAP_FAILED) {
+		if (mmap(start + i * PAGE, PAGE, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, domain->fd, where) == MAP_FAILED) {
 			munmap(start, count * PAGE);
 			return NULL;
 		}

@@ -145,7 +145,7 @@ class Hypervisor:
     def open_grants(self, domid: int, caller: int) -> SimGrants:
         """Raises HostError."""
         with self._lock:
-            return SimGrants(self.domain(domid).open_grants(caller), domid, lambda leaked: None)
+            return SimGrants(self.domain(domid).open_grants(caller), domid)
 
     def bind(self, domid: int, port: int, caller: int) -> SimChannel:
         """EVTCHNOP_bind_interdomain.  Raises HostError."""

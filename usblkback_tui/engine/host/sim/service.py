@@ -100,18 +100,28 @@ class GuestService:
             self._flush()
         if events & selectors.EVENT_READ and self._open:
             try:
-                got = wire.receive(self._end)
-            except BlockingIOError:
-                return
-            if got is None:
+                alive = self._receive()
+            except Exception as error:  # a guest's nonsense ends the guest, never this thread
+                self._log(f"hypervisor: domain {self._domain.domid} crashed: {error!r}")
+                alive = False
+            if alive:
+                self._flush()
+            else:
                 self._close()
                 self._gone(self._domain)
-                return
-            message, fds = got
-            for fd in fds:
-                os.close(fd)
-            self._hear(message)
-            self._flush()
+
+    def _receive(self) -> bool:
+        try:
+            got = wire.receive(self._end)
+        except BlockingIOError:
+            return True
+        if got is None:
+            return False
+        message, fds = got
+        for fd in fds:
+            os.close(fd)
+        self._hear(message)
+        return True
 
     def _flush(self) -> None:
         with self._lock:
