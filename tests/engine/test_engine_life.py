@@ -165,3 +165,18 @@ def test_an_image_that_hangs_while_opening_stops_neither_the_engine_nor_its_end(
             open_image(str(image), writable=True).close()  # what came too late was let go of
     finally:
         let_go.set()
+
+
+def test_disks_of_one_domain_that_end_together_leave_no_empty_directory(tmp_path: Path) -> None:
+    with rig(tmp_path) as r:
+        r.guest()
+        for round_ in range(3):
+            vdevs = ["xvda", "xvdb", "xvdc"]
+            for vdev in vdevs:
+                r.attach("g1", r.image(f"{vdev}{round_}"), vdev)
+            threads = [threading.Thread(target=r.engine.detach, args=("g1", vdev)) for vdev in vdevs]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert r.vbd_keys() == {}

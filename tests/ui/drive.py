@@ -18,32 +18,42 @@ SMALL, LARGE = (80, 24), (160, 50)
 
 
 def app_for(backend: FakeBackend, *, detach_seconds: float = 10.0, engine_stays: bool = False) -> UsblkApp:
-    """An app that ticks fast enough for tests."""
-    return UsblkApp(backend, title="usblkback", refresh_hz=50, detach_seconds=detach_seconds, engine_stays=engine_stays)
+    """An app that ticks only when a test says so: Pilot waits for an idle process after every key."""
+    return UsblkApp(
+        backend, title="usblkback", refresh_hz=0.01, detach_seconds=detach_seconds, engine_stays=engine_stays
+    )
 
 
 async def ticks(pilot: Pilot[Outcome], count: int = 2) -> None:
     """Until ``count`` more snapshots were shown."""
     app = pilot.app
     assert isinstance(app, UsblkApp)
-    target = app.model.samples + count
-    await until(pilot, lambda: app.model.samples >= target)
+    for _ in range(count):
+        target = app.model.samples + 1
+        await _tick_until(app, lambda target=target: app.model.samples >= target, 10.0)  # type: ignore[misc]
+    await pilot.pause()
 
 
-async def until(pilot: Pilot[Outcome], true: Callable[[], bool], seconds: float = 8.0) -> None:
+async def until(pilot: Pilot[Outcome], true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Until a condition holds; fails after ``seconds``."""
+    app = pilot.app
+    assert isinstance(app, UsblkApp)
+    await _tick_until(app, true, seconds)
+
+
+async def _tick_until(app: UsblkApp, true: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "the condition never came true\n" + screen_text(pilot.app)  # type: ignore[arg-type]
+        assert time.monotonic() < deadline, "the condition never came true\n" + screen_text(app)
+        app.tick()
         await asyncio.sleep(0.01)
-    await pilot.pause()
 
 
 async def play(pilot: Pilot[Outcome], backend: FakeBackend, seconds: int) -> None:
     """Let the fake engine work for some seconds, each of them seen by the app."""
     for _ in range(seconds):
         backend.advance(1.0)
-        await ticks(pilot, 2)
+        await ticks(pilot, 1)
 
 
 def screen_text(app: UsblkApp) -> str:
@@ -54,3 +64,8 @@ def screen_text(app: UsblkApp) -> str:
 def widget_text(widget: Widget) -> list[str]:
     """The rows of one Line-API widget."""
     return ["".join(segment.text for segment in widget.render_line(y)).rstrip() for y in range(widget.size.height)]
+
+
+def notices(app: UsblkApp) -> list[str]:
+    """What the app told the operator in passing."""
+    return [notification.message for notification in app._notifications]

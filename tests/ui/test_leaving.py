@@ -8,7 +8,7 @@ import threading
 import pytest
 from textual.widgets import Button, Input
 
-from tests.ui.drive import LARGE, SMALL, app_for, screen_text, ticks, until
+from tests.ui.drive import LARGE, SMALL, app_for, notices, screen_text, ticks, until
 from tests.ui.fake import FakeBackend, house, make_disk
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.app import UsblkApp
@@ -40,7 +40,7 @@ async def test_detach_names_the_disk_and_does_nothing_without_a_yes(size: tuple[
         await pilot.press("d", "shift+tab", "enter")
         await until(pilot, lambda: len(app.main.table.rows) == 4)
         assert backend.calls == [("detach", "3", "xvda", False)]
-        assert "xvda of web-01 is detached." in screen_text(app)
+        assert notices(app) == ["xvda of web-01 is detached."]
 
 
 async def test_a_guest_that_does_not_answer_shows_the_sentence() -> None:
@@ -56,6 +56,8 @@ async def test_a_guest_that_does_not_answer_shows_the_sentence() -> None:
         await until(pilot, lambda: "domain 3 still uses xvda after 10 s; unmount it" in screen_text(app))
         assert isinstance(app.screen, DetachDialog)
         del backend.fail["detach"]
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "go")
+        await until(pilot, lambda: "Try again" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.main)
         assert backend.disks == {}
@@ -72,8 +74,7 @@ async def test_force_wants_the_name(size: tuple[int, int]) -> None:
         assert isinstance(app.screen, ForceDialog)
         assert "Take xvda of web-01 away?" in screen_text(app)
         await pilot.press(*"xvd", "enter")
-        await pilot.pause()
-        assert "Type xvda exactly to confirm." in screen_text(app)
+        await until(pilot, lambda: "Type xvda exactly to confirm." in screen_text(app))
         assert app.screen.query_one("#go", Button).disabled
         assert backend.calls == []
         await pilot.press("a")
@@ -152,6 +153,7 @@ async def test_a_disk_that_stays_keeps_the_app_and_a_second_ctrl_c_offers_to_lea
         assert app.is_running
         assert isinstance(app.screen, QuitDialog)
         app.screen.query_one("#at-once", Button).press()
+        await until(pilot, lambda: app.return_value is not None)
     assert app.return_value is Outcome.AT_ONCE
 
 
@@ -179,7 +181,7 @@ async def test_hand_over_is_a_third_choice_where_there_is_one(works: bool) -> No
             raise UserError("no headless engine could be started", fix="free the control socket")
         handed.append(True)
 
-    app = UsblkApp(backend, refresh_hz=50, hand_over=hand_over)
+    app = UsblkApp(backend, refresh_hz=0.01, hand_over=hand_over)
     async with app.run_test(size=SMALL) as pilot:
         await ticks(pilot)
         await pilot.press("q")

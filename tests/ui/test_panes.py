@@ -139,7 +139,7 @@ def test_event_lines() -> None:
 def test_tree_has_our_own_domain_apart_and_domains_without_disks() -> None:
     nodes = tree_nodes(house().snapshot())
     assert text([node.line for node in nodes]) == [
-        "◆ 0 Domain-0  we are here",
+        "◆ 0 Domain-0  here",
         "▾ 3 web-01  2 disks",
         "  ├─ ● xvda  Connected",
         "  └─ ● xvdb  Connected",
@@ -157,7 +157,7 @@ def test_a_disk_of_a_domain_nobody_lists_keeps_its_place() -> None:
     backend = house()
     backend.domains = ()
     nodes = tree_nodes(backend.snapshot())
-    assert text([nodes[0].line, nodes[1].line]) == ["◆ 0 this domain  we are here", "▾ 3 web-01  2 disks"]
+    assert text([nodes[0].line, nodes[1].line]) == ["◆ 0 this domain  here", "▾ 3 web-01  2 disks"]
 
 
 # -- bars ------------------------------------------------------------------------------------------------------------

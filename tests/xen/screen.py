@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from .lab.dom0 import Dom0
 
-SETTINGS = "set -g status off\nset -g remain-on-exit on\nset -g escape-time 10\nset -g default-terminal screen-256color\n"
+SETTINGS = (
+    "set -g status off\nset -g remain-on-exit on\nset -g escape-time 10\nset -g default-terminal screen-256color\n"
+)
 
 
 class Screen:
@@ -38,12 +40,13 @@ class Screen:
         return self._wait(lambda seen: text not in seen, f"a screen without {text!r}", seconds)
 
     def wait_end(self, seconds: float = 60) -> int:
-        """Wait until the program ends; its exit code."""
+        """Wait until the program ends; its exit code, or the signal that ended it."""
         end = time.monotonic() + seconds
-        while not (state := self._tmux("display-message -p '#{pane_dead} #{pane_dead_status}'")).startswith("1"):
+        ask = "display-message -p '#{pane_dead_status}#{pane_dead_signal}'"
+        while not (code := self._tmux(ask).strip()):
             assert time.monotonic() < end, f"the program did not end within {seconds:g} s:\n{self.text()}"
             time.sleep(0.3)
-        return int(state.split()[1])
+        return int(code)
 
     def close(self) -> None:
         """End tmux and what runs in it."""

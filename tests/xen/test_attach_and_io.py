@@ -53,6 +53,8 @@ def test_disk_comes_goes_and_comes_back_with_its_data(dom0: Dom0, g1: Guest) -> 
         image = dom0.run("sha256sum < /tmp/a.img").out
         engine.attach("g1", "/tmp/a.img", "xvdb")
         assert g1.run("sha256sum < /dev/xvdb", timeout=120).out == image
-        again = g1.run("fsck.ext4 -fn /dev/xvdb >/tmp/fsck 2>&1 && mount /dev/xvdb /mnt && cd /mnt && sha256sum data fio")
+        again = g1.run(
+            "fsck.ext4 -fn /dev/xvdb >/tmp/fsck 2>&1 && mount /dev/xvdb /mnt && cd /mnt && sha256sum data fio"
+        )
         assert again.out == files
         g1.run("cd / && umount /mnt")

@@ -172,7 +172,9 @@ class Engine:
         self._leftover = [disk for disk in self._leftover if not disk.ended]
 
     def _remove(self, disk: Disk) -> None:
-        last = not any(d.domid == disk.domid and d.kind == disk.kind and d is not disk for d in self._disks.values())
+        """Take its directories away, and the domain's with the last of them."""
+        others = (d for d in self._disks.values() if d is not disk and not d.ending)
+        last = not any((d.kind, d.domid) == (disk.kind, disk.domid) for d in others)
         self._host.commit(removal_commit(self._me, disk.kind, disk.domid, disk.devid, last=last))
 
     def _post(self, function: Callable[[], None]) -> None:

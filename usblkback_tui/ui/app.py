@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -38,7 +39,7 @@ class UsblkApp(App[Outcome]):
     """The terminal UI of one backend.  ``run()`` returns an :class:`Outcome`, None when it crashed."""
 
     TITLE = "usblkback"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
     ENABLE_COMMAND_PALETTE = True
 
@@ -80,14 +81,15 @@ class UsblkApp(App[Outcome]):
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.sampler.start()
         self.sampler.ask()
-        self.set_interval(1 / self.refresh_hz, self._tick)
+        self.set_interval(1 / self.refresh_hz, self.tick)
 
     def on_unmount(self) -> None:
         self.sampler.stop()
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Ask for a snapshot; say so when the last one is overdue."""
         since = self.sampler.waiting_since
         if not self.sampler.ask() and since is not None and time.monotonic() - since > PATIENCE:
             self.model.fail(f"it has not answered for {time.monotonic() - since:.0f} s")

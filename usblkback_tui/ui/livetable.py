@@ -122,7 +122,7 @@ class LiveTable(LineView, Generic[Row]):
 
     def visible_columns(self) -> tuple[list[tuple[Column[Row], int]], int]:
         """The columns that fit with their widths, and the blanks between two of them."""
-        width = self.size.width - 1 - (1 if self.show_vertical_scrollbar else 0) * 0
+        width = self.size.width - 1
         chosen = list(self._columns)
         while True:
             fixed = sum(self._width(column) for column in chosen[:-1])

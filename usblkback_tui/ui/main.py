@@ -63,6 +63,8 @@ class MainScreen(Screen[None]):
         self.level = 0
         """Zoom of the charts, an index into ``LEVELS``."""
         self.full = True
+        self._logged: tuple[Model, int, dict[int, str]] | None = None
+        """What the log shows: a thousand lines are not made again for a tick without news."""
 
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
@@ -143,7 +145,7 @@ class MainScreen(Screen[None]):
         banner.display = bool(self.live.error)
         if self.live.error:
             since = units.clock_seconds(self.live.error_since)
-            text = f" No news from the engine since {since}: {clean(self.live.error)}. Trying again. "
+            text = f" No news since {since}: {clean(self.live.error)}. Trying again. "
             banner.show([((fit(text, width), ""),)])
 
     def _show_table(self) -> None:
@@ -220,14 +222,16 @@ class MainScreen(Screen[None]):
         )
 
     def _show_events(self) -> None:
-        self._title("events", "Events")
-        names = {domain.domid: domain.name for domain in self.model.snapshot.domains} if self.model.snapshot else {}
-        names |= {disk.domid: disk.domain for disk in self.model.disks}
-        lines = [
-            event_line(event, names.get(event.domid, "") if event.domid is not None else "")
-            for event in self.model.events
-        ]
-        self.query_one("#events", LineView).show(lines or [(("Nothing has happened yet.", "muted"),)])
+        model = self.model
+        names = {domain.domid: domain.name for domain in model.snapshot.domains} if model.snapshot else {}
+        if self._logged != (model, model.logged, names):
+            self._logged = (model, model.logged, names)
+            lines = [
+                event_line(event, names.get(event.domid, "") if event.domid is not None else "")
+                for event in model.events
+            ]
+            self._title("events", "Events")
+            self.query_one("#events", LineView).show(lines or [(("Nothing has happened yet.", "muted"),)])
 
     def _title(self, pane: str, title: str) -> None:
         widget = self.query_one(f"#{pane}")

@@ -34,6 +34,8 @@ class Model:
         self.rates: Mapping[Key, Rates] = {}
         self.history = History()
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self.logged = 0
+        """Counts every change of ``events``."""
         self.error = ""
         """Why there is no news from the backend."""
         self.error_since = 0.0
@@ -47,12 +49,14 @@ class Model:
             return
         if self.snapshot is not None and self.snapshot.started != sample.snapshot.started:
             self.events.clear()
+            self.logged += 1
             self.history = History()
             self.rates = {}
         self.error = ""
         self.snapshot = sample.snapshot
         self.samples += 1
         self.events.extend(sample.events)
+        self.logged += len(sample.events)
         if sample.rates is not None:
             self.rates = sample.rates
             self.history.add(sample.rates, [disk.key for disk in sample.snapshot.disks], sample.seconds)
@@ -68,7 +72,7 @@ class Model:
         twin = Model()
         twin.snapshot, twin.rates, twin.samples = self.snapshot, self.rates, self.samples
         twin.history = self.history.copy()
-        twin.events = self.events.copy()
+        twin.events, twin.logged = self.events.copy(), self.logged
         return twin
 
     @property

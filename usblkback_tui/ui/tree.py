@@ -45,7 +45,7 @@ def tree_nodes(snapshot: Snapshot) -> list[Node]:
 
 
 def _here(domid: int, name: str, snapshot: Snapshot) -> Line:
-    return (("◆ ", "title"), (f"{domid} {clean(name) or 'this domain'}", "title"), ("  we are here", "muted"))
+    return (("◆ ", "title"), (f"{domid} {clean(name) or 'this domain'}", "title"), ("  here", "muted"))
 
 
 def _domain(domain: DomainView, disks: list[DiskView]) -> Line:

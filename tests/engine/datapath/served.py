@@ -2,8 +2,9 @@
 """A ring being served: a ``Frontend``, a ``RingServer`` with the embedded host's own operations, and its thread.
 
 ``hooks`` stand in front of the operations: ``{"notify": hook}`` has ``hook(real, *arguments)`` called instead, in the
-ring's thread, where ``real(*arguments)`` does what was asked and ``ctypes.set_errno`` says why it failed.  Leaving the context checks the books: every page mapped
-was unmapped, as we count it and as the hypervisor does.
+ring's thread, where ``real(*arguments)`` does what was asked and ``ctypes.set_errno`` says why it failed.
+
+Leaving the context checks the books: every page mapped was unmapped, as we count it and as the hypervisor does.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ class Served:
         running: bool = True,
         **config: Any,
     ) -> None:
-        self.front = Frontend(
-            hypervisor, protocol=protocol, ring_pages=ring_pages, memory_mib=memory_mib, start=start
-        )
+        self.front = Frontend(hypervisor, protocol=protocol, ring_pages=ring_pages, memory_mib=memory_mib, start=start)
         self.domain = self.front.domain
         self.ends: list[End] = []
         self._grants = hypervisor.open_grants(self.domain.domid, 0)

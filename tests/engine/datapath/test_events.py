@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import random
 import select
@@ -23,6 +24,7 @@ from usblkback_tui.engine.datapath.ring import End
 from usblkback_tui.engine.host.sim import Hypervisor
 from usblkback_tui.protocol.blkif import Op
 from usblkback_tui.protocol.ring import MASK, wants_notify
+
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
@@ -46,9 +48,7 @@ def test_notifications_are_exactly_those_asked_for(
                 time.sleep(0)
             s.stop()
             edges = [(start + edge) & MASK for edge in [*range(0, count, batch), count]]
-            wanted = sum(
-                wants_notify(old, new, (start + event) & MASK) for old, new in zip(edges, edges[1:], strict=False)
-            )
+            wanted = sum(wants_notify(old, new, (start + event) & MASK) for old, new in itertools.pairwise(edges))
             counters = s.counters
             assert s.front.events() == counters.notifies_sent == wanted
             assert counters.notifies_suppressed == len(edges) - 1 - wanted
@@ -179,4 +179,3 @@ def test_a_channel_that_fails_ends_the_ring(serve: Serve, operation: str) -> Non
     s = serve(hooks={operation: fail})
     s.front.kick()
     assert s.ended(2) == End.WAIT
-

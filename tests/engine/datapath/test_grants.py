@@ -243,7 +243,12 @@ def test_every_copy_has_its_own_status(serve: Serve, image: Path) -> None:
     """The call succeeds as a whole, and one element says that it failed."""
 
     class CopySegment(ctypes.Structure):
-        _fields_ = (("pointers", ctypes.c_uint64 * 2), ("len", ctypes.c_uint16), ("flags", ctypes.c_uint16), ("status", ctypes.c_int16))
+        _fields_ = (
+            ("pointers", ctypes.c_uint64 * 2),
+            ("len", ctypes.c_uint16),
+            ("flags", ctypes.c_uint16),
+            ("status", ctypes.c_int16),
+        )
 
     spoil = -1
 
@@ -257,7 +262,8 @@ def test_every_copy_has_its_own_status(serve: Serve, image: Path) -> None:
     pages = s.front.pages(bytes(11 * PAGE))
     before = image.read_bytes()
     for op in (Op.READ, Op.WRITE):
-        for spoil in (0, 4, 10):
+        for element in (0, 4, 10):
+            spoil = element
             assert status(s, op, pages) == Status.ERROR
     assert image.read_bytes() == before
     spoil = -1

@@ -65,7 +65,7 @@ def test_req_prod_that_becomes_impossible_while_asleep(serve: Serve) -> None:
     s.front.do(s.front.layout.rw(Op.READ, 1, 0, whole([page])))
     s.front.set_index(REQ_PROD, 0)
     s.front.kick()
-    assert s.ended() == End.OVERFLOW
+    assert s.ended(2) == End.OVERFLOW
     assert "more requests than its ring has slots" in End.OVERFLOW.sentence
 
 

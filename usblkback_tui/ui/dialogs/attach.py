@@ -90,6 +90,7 @@ class AttachDialog(Dialog[None]):
                     yield Label("Image")
                     yield PathInput(placeholder="/path/to/image or block device", id="image", compact=True)
                 yield Static("", id="image-note", classes="note")
+                yield Static("", id="names", classes="note")
                 with Horizontal(classes="field"):
                     yield Label("Vdev")
                     yield Input(placeholder="xvdb", id="vdev", compact=True)
@@ -109,6 +110,7 @@ class AttachDialog(Dialog[None]):
             field.cursor_blink = False
         self.query_one("#preview").can_focus = False
         self._preview([])
+        self.show_completion(Completion(""))
         self._hints()
         if self._first is None:
             say(self._note("domain"), "No guest is running; start one first.", "error")
@@ -168,12 +170,11 @@ class AttachDialog(Dialog[None]):
         self._debounce = self.set_timer(DEBOUNCE, self._check)
 
     def show_completion(self, found: Completion) -> None:
-        """The names that could follow, in the note of the image."""
-        if len(found.names) < 2:
-            return
-        note = self._note("image")
-        names = clean("  ".join(found.names))
-        say(note, names if len(names) < 200 else names[:200] + "…")
+        """The names that could follow, under the image."""
+        names = self.query_one("#names", Static)
+        text = clean("  ".join(found.names)) if len(found.names) > 1 else ""
+        say(names, text if len(text) < 150 else text[:150] + "…")
+        names.display = bool(text)
 
     @work(exclusive=True, exit_on_error=False, group="plan")
     async def _check(self) -> None:

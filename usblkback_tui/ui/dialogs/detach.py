@@ -24,6 +24,7 @@ from usblkback_tui.ui.text import clean
 class DetachDialog(Dialog[bool]):
     """Asks, waits for the guest, and says what came of it."""
 
+    AUTO_FOCUS = "#keep"
     force = False
 
     def __init__(self, backend: Backend, disk: DiskView, seconds: float) -> None:
@@ -42,9 +43,6 @@ class DetachDialog(Dialog[bool]):
             with Horizontal(classes="buttons"):
                 yield Button("Detach", id="go", variant="warning", compact=True)
                 yield Button("Keep it", id="keep", compact=True)
-
-    def on_mount(self) -> None:
-        self.query_one("#keep").focus()
 
     def _what(self) -> str:
         disk = self.disk
@@ -96,12 +94,14 @@ class DetachDialog(Dialog[bool]):
         say(self.query_one("#status", Static), text, "error")
         button = self.query_one("#go", Button)
         button.label, button.disabled = "Try again", False
+        button.refresh(layout=True)
         button.focus()
 
 
 class ForceDialog(DetachDialog):
     """The same without regard for the guest; the name of the disk has to be typed."""
 
+    AUTO_FOCUS = "#name"
     force = True
 
     def compose(self) -> ComposeResult:
@@ -114,9 +114,7 @@ class ForceDialog(DetachDialog):
                 yield Button("Keep it", id="keep", compact=True)
 
     def on_mount(self) -> None:
-        field = self.query_one("#name", Input)
-        field.cursor_blink = False
-        field.focus()
+        self.query_one("#name", Input).cursor_blink = False
 
     def _what(self) -> str:
         disk = self.disk

@@ -163,7 +163,9 @@ class QuitDialog(Dialog[None]):
     def _failed(self, text: str) -> None:
         self.busy = False
         say(self.query_one("#status", Static), text, "error")
-        self.query_one("#detach-all", Button).label = "Try again"
+        button = self.query_one("#detach-all", Button)
+        button.label = "Try again"
+        button.refresh(layout=True)
         self._allow(True)
         self.query_one("#stay").focus()
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What the data path must do with any bytes in a slot, told in plain Python on copies of the guest and of the image.
+
+The order of checks does not matter here, only what comes out: the status, the guest's memory and the image.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from tests.engine.datapath.frontend import PERMIT, READONLY
+from tests.engine.datapath.layouts import Segment
+from usblkback_tui.engine.datapath.ring import GrantMode
+from usblkback_tui.engine.host.sim.domains import GRANT_PAGES
+from usblkback_tui.protocol.blkif import PAGE, SECTOR, Op, Status
+
+REFS = GRANT_PAGES * PAGE // 8
+
+
+@dataclass(slots=True)
+class Model:
+    """A disk of ``sectors`` at the start of ``image``, which may be longer, and a guest's ``memory``."""
+
+    image: bytearray
+    memory: bytearray
+    sectors: int
+    mode: GrantMode
+    x86_32: bool
+    readonly: bool
+    discard: bool
+    max_segments: int
+
+    def run(self, slot: bytes) -> tuple[int, int, int]:
+        """Do what the slot says; the id, operation and status of the response."""
+        op, second, count, ident, sector = struct.unpack_from("<BBHQQ" if self.x86_32 else "<BBH4xQQ", slot)
+        rest = slot[20 if self.x86_32 else 24 :]
+        if op == Op.DISCARD:
+            return ident, op, self._discard(sector, struct.unpack_from("<Q", rest)[0], second)
+        if op == Op.INDIRECT:
+            return ident, second, self._indirect(second, sector, count, struct.unpack_from("<8I", rest, 4))
+        if op not in (Op.READ, Op.WRITE, Op.WRITE_BARRIER, Op.FLUSH_DISKCACHE) or second > 11:
+            return ident, op, Status.ERROR
+        if second == 0:
+            return ident, op, Status.ERROR if op in (Op.READ, Op.WRITE) else Status.OKAY
+        return ident, op, self._move(op == Op.READ, sector, _segments(rest, second))
+
+    def _discard(self, sector: int, count: int, flags: int) -> int:
+        if self.readonly:
+            return Status.ERROR
+        if not self.discard or flags & 1:
+            return Status.EOPNOTSUPP
+        if not count or sector + count > self.sectors:
+            return Status.ERROR
+        self.image[sector * SECTOR : (sector + count) * SECTOR] = bytes(count * SECTOR)
+        return Status.OKAY
+
+    def _indirect(self, op: int, sector: int, count: int, refs: tuple[int, ...]) -> int:
+        if op not in (Op.READ, Op.WRITE) or not 1 <= count <= self.max_segments:
+            return Status.ERROR
+        described = b""
+        for ref in refs[: -(-count // 512)]:
+            frame = self._frame(ref, writable=False)
+            if frame is None:
+                return Status.ERROR
+            described += self.memory[frame * PAGE : (frame + 1) * PAGE]
+        return self._move(op == Op.READ, sector, _segments(described, count))
+
+    def _frame(self, ref: int, *, writable: bool) -> int | None:
+        """The frame we may map."""
+        if ref >= REFS:
+            return None
+        flags, domid, frame = struct.unpack_from("<HHI", self.memory, ref * 8)
+        if flags & 3 != PERMIT or domid != 0 or (writable and flags & READONLY) or frame >= len(self.memory) // PAGE:
+            return None
+        return int(frame)
+
+    def _move(self, read: bool, sector: int, segments: list[Segment]) -> int:
+        if self.readonly and not read:
+            return Status.ERROR
+        if any(not segment.first <= segment.last < 8 for segment in segments):
+            return Status.ERROR
+        if sector + sum(segment.bytes for segment in segments) // SECTOR > self.sectors:
+            return Status.ERROR
+        frames = [self._frame(segment.ref, writable=read) for segment in segments]
+        # a copying hypervisor brings what it can of what was read; else all pages are there or nothing happens
+        if None in frames and not (read and self.mode is GrantMode.COPY):
+            return Status.ERROR
+        at = sector * SECTOR
+        for segment, frame in zip(segments, frames, strict=True):
+            if frame is not None:
+                where = frame * PAGE + segment.first * SECTOR
+                disk, page = slice(at, at + segment.bytes), slice(where, where + segment.bytes)
+                if read:
+                    self.memory[page] = self.image[disk]
+                else:
+                    self.image[disk] = self.memory[page]
+            at += segment.bytes
+        return Status.ERROR if None in frames else Status.OKAY
+
+
+def _segments(raw: bytes, count: int) -> list[Segment]:
+    return [Segment(*struct.unpack_from("<IBB", raw, 8 * i)) for i in range(count)]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""A few canonical screens as pictures; ``pytest --snapshot-update`` accepts a change that was meant."""
+
+from __future__ import annotations
+
+import pytest
+import textual
+from textual.pilot import Pilot
+from textual.widgets import Button
+
+from tests.ui.drive import LARGE, SMALL, app_for, play, ticks, until
+from tests.ui.fake import FakeBackend, house
+from usblkback_tui.engine.snapshot import DomainView
+from usblkback_tui.ui.outcome import Outcome
+
+pytestmark = pytest.mark.skipif(
+    textual.__version__ != "8.2.8", reason="pictures are those of Textual 8.2.8; another version draws other details"
+)
+
+
+def test_house_large(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = house()
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await play(pilot, backend, 30)
+
+    assert snap_compare(app_for(backend), terminal_size=LARGE, run_before=act)
+
+
+def test_house_small_stuck_disk(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = house()
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await play(pilot, backend, 3)
+        await pilot.press("down", "down", "down")
+        await ticks(pilot)
+
+    assert snap_compare(app_for(backend), terminal_size=SMALL, run_before=act)
+
+
+def test_no_disks(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = FakeBackend(domains=(DomainView(0, "Domain-0"), DomainView(3, "web")))
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await ticks(pilot)
+
+    assert snap_compare(app_for(backend), terminal_size=SMALL, run_before=act)
+
+
+def test_attach_form(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = house()
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await ticks(pilot)
+        await pilot.press("a", *"/srv/new.img")
+        await until(pilot, lambda: not pilot.app.screen.query_one("#go", Button).disabled)
+        await ticks(pilot)
+
+    assert snap_compare(app_for(backend), terminal_size=SMALL, run_before=act)
+
+
+def test_quit_question(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = house()
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await ticks(pilot)
+        await pilot.press("q")
+        await ticks(pilot)
+
+    assert snap_compare(app_for(backend), terminal_size=(100, 30), run_before=act)
