@@ -43,8 +43,8 @@ async def test_attach_from_form_to_connected(size: tuple[int, int]) -> None:
         await pilot.press(*"/srv/new.img")
         await until(pilot, lambda: ready(app))
         assert "64 MiB, 131,072 sectors" in note(app, "image")
+        await until(pilot, lambda: "writes 10 keys to xenstore" in screen_text(app))
         shown = screen_text(app)
-        assert "writes 10 keys to xenstore" in shown
         assert "/local/domain/0/backend/usblkback/5/51728" in shown
         assert "params" in shown
         await pilot.press("enter")

@@ -58,6 +58,7 @@ async def test_a_guest_that_does_not_answer_shows_the_sentence() -> None:
         del backend.fail["detach"]
         await until(pilot, lambda: app.focused is not None and app.focused.id == "go")
         await until(pilot, lambda: "Try again" in screen_text(app))
+        await pilot.pause(0.3)
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.main)
         assert backend.disks == {}

@@ -8,7 +8,7 @@ import textual
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from tests.ui.drive import LARGE, SMALL, app_for, play, ticks, until
+from tests.ui.drive import LARGE, SMALL, app_for, play, screen_text, ticks, until
 from tests.ui.fake import FakeBackend, house
 from usblkback_tui.engine.snapshot import DomainView
 from usblkback_tui.ui.outcome import Outcome
@@ -48,15 +48,16 @@ def test_no_disks(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa
 
 
 def test_attach_form(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    backend = house()
+    app = app_for(house())
 
     async def act(pilot: Pilot[Outcome]) -> None:
         await ticks(pilot)
         await pilot.press("a", *"/srv/new.img")
         await until(pilot, lambda: not pilot.app.screen.query_one("#go", Button).disabled)
+        await until(pilot, lambda: "writes 10 keys" in screen_text(app))
         await ticks(pilot)
 
-    assert snap_compare(app_for(backend), terminal_size=SMALL, run_before=act)
+    assert snap_compare(app, terminal_size=SMALL, run_before=act)
 
 
 def test_quit_question(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

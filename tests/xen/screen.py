@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from .lab.dom0 import Dom0
 
-SETTINGS = (
-    "set -g status off\nset -g remain-on-exit on\nset -g escape-time 10\nset -g default-terminal screen-256color\n"
-)
+SETTINGS = "set -g status off\nset -g escape-time 10\nset -g default-terminal screen-256color\n"
 
 
 class Screen:
@@ -17,7 +15,8 @@ class Screen:
     def __init__(self, dom0: Dom0, command: str, columns: int, rows: int) -> None:
         self._dom0 = dom0
         dom0.write_file("/tmp/tmux.conf", SETTINGS)
-        self._tmux(f"-u -f /tmp/tmux.conf new-session -d -x {columns} -y {rows} '{command}'")
+        told = f"{command}; echo ended with code $?; exec sleep 3600"
+        self._tmux(f"-u -f /tmp/tmux.conf new-session -d -x {columns} -y {rows} '{told}'")
 
     def press(self, *keys: str) -> None:
         """Press keys by tmux's names: a, Enter, Escape, BTab (shift+tab)."""
@@ -40,13 +39,9 @@ class Screen:
         return self._wait(lambda seen: text not in seen, f"a screen without {text!r}", seconds)
 
     def wait_end(self, seconds: float = 60) -> int:
-        """Wait until the program ends; its exit code, or the signal that ended it."""
-        end = time.monotonic() + seconds
-        ask = "display-message -p '#{pane_dead_status}#{pane_dead_signal}'"
-        while not (code := self._tmux(ask).strip()):
-            assert time.monotonic() < end, f"the program did not end within {seconds:g} s:\n{self.text()}"
-            time.sleep(0.3)
-        return int(code)
+        """Wait until the program ends and the shell has the screen again; the exit code."""
+        text = self._wait(lambda seen: "ended with code " in seen, "end of the program", seconds)
+        return int(text.split("ended with code ")[1].split()[0])
 
     def close(self) -> None:
         """End tmux and what runs in it."""

@@ -81,9 +81,12 @@ class History:
         self._tracks: dict[Key, Track] = {}
         self.all = Track()
         """All disks together."""
+        self.added = 0
+        """Counts what was appended."""
 
     def add(self, rates: Mapping[Key, Rates], present: Iterable[Key], seconds: int = 1) -> None:
         """Append what was measured over the last ``seconds`` whole seconds.  A disk not measured gets no dot."""
+        self.added += 1
         sums = together(rates.values())
         for _ in range(min(seconds, KEPT)):
             self.all.add(sums)
@@ -100,5 +103,5 @@ class History:
         """A history that no longer changes with this one."""
         twin = History()
         twin._tracks = {key: track.copy() for key, track in self._tracks.items()}
-        twin.all = self.all.copy()
+        twin.all, twin.added = self.all.copy(), self.added
         return twin

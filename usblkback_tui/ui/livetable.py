@@ -151,7 +151,7 @@ class LiveTable(LineView, Generic[Row]):
 
     def _repaint_changed(self) -> None:
         columns, gap = self.visible_columns()
-        for y in list(self._drawn):
+        for y in sorted(self._drawn):
             now = self._line(y, columns, gap)
             was = self._drawn[y]
             if now != was:

@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -22,7 +23,7 @@ from usblkback_tui.ui.detail import detail_lines
 from usblkback_tui.ui.eventlog import event_line
 from usblkback_tui.ui.filtering import matches
 from usblkback_tui.ui.handshake import handshake_lines
-from usblkback_tui.ui.history import LEVELS
+from usblkback_tui.ui.history import LEVELS, History
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
 from usblkback_tui.ui.model import DiskRow, Model, has_problem
@@ -63,6 +64,8 @@ class MainScreen(Screen[None]):
         self.level = 0
         """Zoom of the charts, an index into ``LEVELS``."""
         self.full = True
+        self._charted: tuple[History, int, Key | None, int, Size] | None = None
+        """What the charts show: they have something new only once a second."""
         self._logged: tuple[Model, int, dict[int, str]] | None = None
         """What the log shows: a thousand lines are not made again for a tick without news."""
 
@@ -209,11 +212,14 @@ class MainScreen(Screen[None]):
         scope = "all disks" if self.all_disks or disk is None else clean(disk.title)
         self._title("charts", f"Charts · {scope} · {LEVELS[self.level]} s per dot")
         pane = self.query_one("#charts", LineView)
-        track = self.model.history.track(None if self.all_disks or disk is None else disk.key)
+        key = None if self.all_disks or disk is None else disk.key
+        track = self.model.history.track(key)
         width, height = pane.size
         half = (width - 2) // 2
-        if half < 20 or height < 4:
+        drawn = (self.model.history, self.model.history.added, key, self.level, pane.size)
+        if half < 20 or height < 4 or self._charted == drawn:
             return
+        self._charted = drawn
         pane.show(
             charts.side_by_side(
                 charts.iops_lines(track, self.level, half, height),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from collections.abc import Iterator
 
 import pytest
 
@@ -58,9 +59,11 @@ def heard(port: Port) -> int:
 
 
 @pytest.fixture
-def bound(host: SimHost, domain: SimDomain) -> tuple[Bound, Port]:
+def bound(host: SimHost, domain: SimDomain) -> Iterator[tuple[Bound, Port]]:
     number, port = domain.alloc_unbound(0)
-    return Bound(host.bind(domain.domid, number)), port
+    channel = host.bind(domain.domid, number)
+    yield Bound(channel), port
+    channel.close()
 
 
 def test_a_bind_raises_an_event_for_what_may_be_lost(bound: tuple[Bound, Port]) -> None:

@@ -123,7 +123,9 @@ class _Qmp:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWER_LIMIT)
-        self._socket.connect(str(path))
+        end = time.monotonic() + ANSWER_LIMIT
+        while self._socket.connect_ex(str(path)) and time.monotonic() < end:
+            time.sleep(0.01)  # QEMU makes the socket first and listens a moment later
         self._lines = self._socket.makefile("rb")
         self._lines.readline()  # the greeting
         self.ask("qmp_capabilities")

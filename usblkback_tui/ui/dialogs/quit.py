@@ -21,7 +21,7 @@ from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.outcome import Outcome
 from usblkback_tui.ui.palette import state_style
-from usblkback_tui.ui.text import Line, clean, fit
+from usblkback_tui.ui.text import Line, clean, fit, fit_path
 
 Key = tuple[int, int]
 AT_A_TIME = 8
@@ -89,7 +89,8 @@ class QuitDialog(Dialog[None]):
         if disk.key in gone:
             return name, ("● detached", "good")
         state = (fit(disk.frontend_state.word, 14), state_style(disk.frontend_state))
-        return name, state, (clean(disk.image), "muted")
+        room = self.query_one("#quit-disks").size.width - 39
+        return name, state, (fit_path(clean(disk.image), max(room, 20)), "muted")
 
     @on(Button.Pressed, "#stay")
     def _stay(self) -> None:
