@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.engine.rig import MIB, rig, wait_for
+from usblkback_tui.engine.attaching import attach_commit
+from usblkback_tui.engine.engine import Engine
+from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import GuestOptions
 from usblkback_tui.engine.image.raw import RawImage, open_image
-from usblkback_tui.engine.settings import DiskSettings
+from usblkback_tui.engine.settings import DiskSettings, Settings
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -102,8 +105,7 @@ def test_a_guest_that_lets_go_late_needs_no_second_detach(tmp_path: Path) -> Non
         wait_for(lambda: guest.stats().writes > 20)
         with pytest.raises(UserError):
             r.engine.detach("g1", "xvda", wait=0.2)
-        guest.stop_load()
-        r.write(guest.domid, f"/local/domain/{guest.domid}/device/vbd/51712", state="6")  # umount, unbind
+        guest.stop_load()  # the last user lets go, as umount does
         wait_for(lambda: r.engine.snapshot().disks == ())
         assert r.vbd_keys() == {}
 
@@ -180,3 +182,27 @@ def test_disks_of_one_domain_that_end_together_leave_no_empty_directory(tmp_path
             for thread in threads:
                 thread.join()
             assert r.vbd_keys() == {}
+
+
+def test_what_an_earlier_engine_left_of_a_dead_domain_is_removed_and_of_a_living_one_served(tmp_path: Path) -> None:
+    image = tmp_path / "a.img"
+    image.write_bytes(bytes(MIB))
+    host = SimHost()
+    host.open()
+    alive = host.hypervisor.create("alive")
+    host.commit(attach_commit(0, "usblkback", alive.domid, 51712, str(image), "w"))
+    dead = host.hypervisor.create("dead")
+    host.commit(attach_commit(0, "usblkback", dead.domid, 51712, str(image), "w"))
+    host.hypervisor.destroy(dead.domid)
+    engine = Engine(host, Settings())
+    try:
+        engine.start()
+        wait_for(lambda: [d.backend_state for d in engine.snapshot().disks] == [S.INIT_WAIT])
+        assert engine.snapshot().disks[0].domain == "alive"
+        assert engine.snapshot().disks[0].owned
+        wait_for(lambda: host.list(f"/local/domain/0/backend/usblkback/{dead.domid}") == ())
+        engine.stop(force_after=1.0)
+        assert engine.snapshot().disks == ()
+    finally:
+        engine.stop(force_after=0.0)
+        host.close()

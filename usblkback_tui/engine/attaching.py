@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from usblkback_tui.engine.host.seam import Change, Expect, Put, Remove
+from usblkback_tui.engine.host.seam import Change, Expect, Host, Put, Remove
 from usblkback_tui.protocol.backend import attach_keys
 from usblkback_tui.protocol.keys import backend_path, domain_path, error_path, frontend_path
 
@@ -43,3 +43,14 @@ def removal_commit(me: int, kind: str, domid: int, devid: int, *, last: bool) ->
         Remove(back.rpartition("/")[0] if last else back),
         Remove(error.rpartition("/")[0] if last else error),
     ]
+
+
+def forget_error(host: Host, path: str) -> None:
+    """Take away what was said about a vbd's errors, and the domain's directory when it held nothing else.
+
+    A toolstack that removes a vbd knows nothing of it.  Raises HostError.
+    """
+    host.commit([Remove(path)])
+    above = path.rpartition("/")[0]
+    if not host.list(above):
+        host.commit([Remove(above)])

@@ -8,13 +8,13 @@ gives it a new domid but keeps its ``/vm`` path.
 
 from __future__ import annotations
 
-from usblkback_tui.engine.attaching import attach_commit, removal_commit
+from usblkback_tui.engine.attaching import attach_commit, forget_error, removal_commit
 from usblkback_tui.engine.disk import Disk, Surroundings
 from usblkback_tui.engine.host.seam import Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.settings import DiskSettings
 from usblkback_tui.engine.snapshot import Severity
-from usblkback_tui.protocol.backend import BackendIdentity, parse_identity
+from usblkback_tui.protocol.backend import OUR_TYPE, BackendIdentity, parse_identity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.keys import backend_path, backend_root, error_path, frontend_path, parse_id
 from usblkback_tui.protocol.vdev import parse_vdev
@@ -83,6 +83,8 @@ class Discovery:
                         self._found(kind, names.get(domid, str(domid)), domid, devid)
         for key in set(self._refused) - present:
             del self._refused[key]
+            for kind in self._around.settings.kinds:
+                forget_error(host, error_path(self._around.me, kind, *key))
 
     def _found(self, kind: str, domain: str, domid: int, devid: int) -> None:
         host, me = self._around.host, self._around.me
@@ -90,7 +92,10 @@ class Discovery:
         if host.read(f"{path}/state") is None:
             return  # a toolstack without transactions is still writing
         if host.caps.domain_list and host.read(f"/local/domain/{domid}/name") is None:
-            return  # left over from a domain that has ended
+            if host.read(f"{path}/type") == OUR_TYPE:
+                host.commit(removal_commit(me, kind, domid, devid, last=False))
+                self._around.events.add(Severity.INFO, f"removed vbd {devid} of domain {domid}, which has ended")
+            return
         try:
             identity = parse_identity(lambda key: host.read(f"{path}/{key}"), domid, devid)
             limit = self._around.settings.max_disks
@@ -104,7 +109,7 @@ class Discovery:
         except UserError as error:
             self._refuse(kind, domain, domid, devid, error)
             return
-        owned = host.read(f"{path}/type") == "usblkback"
+        owned = host.read(f"{path}/type") == OUR_TYPE
         self.adopt(kind, domain, identity, owned=owned)
 
     def _refuse(self, kind: str, domain: str, domid: int, devid: int, error: UserError) -> None:

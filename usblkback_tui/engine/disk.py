@@ -13,11 +13,12 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from usblkback_tui.engine.attaching import forget_error
 from usblkback_tui.engine.connection import Connection
 from usblkback_tui.engine.datapath.ring import End
 from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.health import Facts, health_of
-from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Host, HostError, Put, Remove
+from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.settings import EngineSettings
 from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
@@ -331,6 +332,7 @@ class Disk:
             return
         self.ending = True
         self._ending_since = time.monotonic()
+        self._retract()
         self._tell(Severity.INFO, f"{self.title} is detached: {why}", "detached")
         if self._stop_ring():
             self._release()
@@ -376,7 +378,7 @@ class Disk:
             return
         self._problem = ""
         try:
-            self._around.host.commit([Remove(self.error_path)])
+            forget_error(self._around.host, self.error_path)
         except HostError:
             pass
 

@@ -15,6 +15,10 @@ from usblkback_tui.protocol.keys import Read, backend_path, frontend_path
 from usblkback_tui.protocol.vdev import vdev_name
 
 
+OUR_TYPE = "usblkback"
+"""The ``type`` key of a vbd that no toolstack but we ourselves wrote."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendIdentity:
     """What a toolstack wrote about a vbd, checked against the directory's own path."""
@@ -122,7 +126,7 @@ def attach_keys(
         ("removable", "0"),
         ("bootable", "1"),
         ("dev", vdev_name(devid)),
-        ("type", "usblkback"),
+        ("type", OUR_TYPE),
         ("mode", mode),
         ("device-type", "disk"),
         ("discard-enable", "1"),
