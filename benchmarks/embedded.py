@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     return int(any(verdict(measured, target) == "missed" for target in TARGETS))
 
 
-def _contenders(job: Job, cpus: Sequence[int]) -> tuple[Contender, ...]:
+def _contenders(job: Job, cpus: Sequence[int]) -> tuple[Contender[Image], ...]:
     backend, guest = cpus[:2]
     with_screen = (Ours(backend, guest, screen=True),) if job.name in _SCREEN_JOBS else ()
     return (Ours(backend, guest), *with_screen, Fio("io_uring", backend), Fio("psync", backend))

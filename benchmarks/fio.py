@@ -33,7 +33,7 @@ class Fio:
         if run.returncode:
             raise BenchmarkError(f"fio failed: {run.stderr.strip() or run.stdout.strip()}")
         # a note about iodepth may precede the JSON
-        return _reading(json.loads(run.stdout[run.stdout.index("{") :]), job)
+        return reading(json.loads(run.stdout[run.stdout.index("{") :]), job)
 
     def _command(self, job: Job, image: Image, pace: Pace) -> list[str]:
         return [
@@ -71,17 +71,20 @@ def ensure_fio() -> str:
     return subprocess.run(["fio", "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _reading(output: dict[str, Any], job: Job) -> Reading:
+def reading(output: dict[str, Any], job: Job, cpu_us: float | None = None) -> Reading:
+    """What fio's JSON says; without ``cpu_us`` fio's own use of CPU per request.  Raises BenchmarkError."""
     one = output["jobs"][0]
     side = one["write" if job.write else "read"]
     if one["error"] or not side["total_ios"]:
         raise BenchmarkError(f"fio did nothing in {job.name}: error {one['error']}")
+    if cpu_us is None:
+        # percent of one CPU over the whole run, ramp included, as is the rate
+        cpu_us = (one["usr_cpu"] + one["sys_cpu"]) / 100 / side["iops"] * 1e6
     percentiles = side["lat_ns"]["percentile"]
     return Reading(
         requests_per_second=side["iops"],
         bytes_per_second=side["bw_bytes"],
-        # percent of one CPU over the whole run, ramp included, as is the rate
-        cpu_us=(one["usr_cpu"] + one["sys_cpu"]) / 100 / side["iops"] * 1e6,
+        cpu_us=cpu_us,
         p50_us=percentiles["50.000000"] / 1000,
         p99_us=percentiles["99.000000"] / 1000,
     )

@@ -2,7 +2,7 @@
 """How much CPU others used while we measured: a figure taken on a busy machine must say so.
 
 Foreign is what the kernel counts as busy in /proc/stat, the hypervisor's steal included, less what this process and its
-children used and less what kernel threads used (they write back what our own jobs made dirty).
+descendants used and less what kernel threads used (they write back what our own jobs made dirty).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class CpuUse:
 
 
 class Watch:
-    """Begins when it is made.  Children count as ours once they have been waited for."""
+    """Begins when it is made.  Children and their children count as ours, running or ended."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -71,14 +72,28 @@ def busy_seconds() -> float:
 
 
 def own_seconds() -> float:
-    """CPU seconds of this process and of its children that have ended."""
+    """CPU seconds of this process, of its children that have ended, and of its descendants that run."""
     uses = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(use.ru_utime + use.ru_stime for use in uses)
+    return sum(use.ru_utime + use.ru_stime for use in uses) + _descendant_seconds()
 
 
 def kernel_seconds() -> float:
     """CPU seconds of all kernel threads that exist now: the children of kthreadd, pid 2."""
-    ticks = 0
+    return sum(process.own for process in _processes() if process.parent == 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    pid: int
+    parent: int
+    own: float
+    """CPU seconds of its threads."""
+    ended: float
+    """CPU seconds of the children it has waited for."""
+
+
+def _processes() -> Iterator[_Process]:
+    """All there are, from /proc/PID/stat."""
     for folder in os.scandir("/proc"):
         if not folder.name.isdigit():
             continue
@@ -87,6 +102,18 @@ def kernel_seconds() -> float:
                 fields = file.read().rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
-        if fields[1] == "2":
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICK
+        user, system, ended_user, ended_system = (int(field) / _TICK for field in fields[11:15])
+        yield _Process(int(folder.name), int(fields[1]), user + system, ended_user + ended_system)
+
+
+def _descendant_seconds() -> float:
+    children: dict[int, list[_Process]] = {}
+    for process in _processes():
+        children.setdefault(process.parent, []).append(process)
+    seconds = 0.0
+    parents = [os.getpid()]
+    while parents:
+        for process in children.get(parents.pop(), ()):
+            seconds += process.own + process.ended
+            parents.append(process.pid)
+    return seconds

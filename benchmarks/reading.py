@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from benchmarks.image import Image
 from benchmarks.jobs import Job
+
+Ground_contra = TypeVar("Ground_contra", contravariant=True)
+"""What contenders work on: an image file, a Xen machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,15 @@ class Reading:
     p99_us: float
 
 
-class Contender(Protocol):
+class Ground(Protocol):
+    """What all contenders work on."""
+
+    def settle(self) -> None:
+        """Bring it into the state every measurement begins with."""
+        ...
+
+
+class Contender(Protocol[Ground_contra]):
     """Somebody who can carry a job."""
 
     @property
@@ -38,6 +48,6 @@ class Contender(Protocol):
         """What tables call it."""
         ...
 
-    def measure(self, job: Job, image: Image, pace: Pace) -> Reading:
-        """One run from the state that ``Image.settle`` leaves.  Raises BenchmarkError."""
+    def measure(self, job: Job, ground: Ground_contra, pace: Pace, /) -> Reading:
+        """One run from the state that ``settle`` leaves.  Raises BenchmarkError."""
         ...

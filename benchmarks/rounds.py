@@ -10,11 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from benchmarks.foreign import CpuUse, Watch, wait_quiet
-from benchmarks.image import Image
 from benchmarks.jobs import Job
-from benchmarks.reading import Contender, Pace, Reading
+from benchmarks.reading import Contender, Ground, Pace, Reading
+
+GroundT = TypeVar("GroundT", bound=Ground)
 
 TRIES = 3
 """Of one contender at one job in one round, until nobody else disturbed it."""
@@ -53,8 +55,8 @@ class Patience:
 
 
 def run_rounds(
-    cells: Sequence[tuple[Job, Sequence[Contender]]],
-    image: Image,
+    cells: Sequence[tuple[Job, Sequence[Contender[GroundT]]]],
+    ground: GroundT,
     rounds: int,
     pace: Pace,
     patience: Patience,
@@ -66,20 +68,22 @@ def run_rounds(
         for job, contenders in cells:
             turn = number % len(contenders)
             for contender in (*contenders[turn:], *contenders[:turn]):
-                one = _measure(number, job, contender, image, pace, patience)
+                one = _measure(number, job, contender, ground, pace, patience)
                 report(one)
                 done.append(one)
     return done
 
 
-def _measure(number: int, job: Job, contender: Contender, image: Image, pace: Pace, patience: Patience) -> Measurement:
+def _measure(
+    number: int, job: Job, contender: Contender[GroundT], ground: GroundT, pace: Pace, patience: Patience
+) -> Measurement:
     """The first clean try, else the quietest one."""
     tries: list[Measurement] = []
     while True:
         patience.wait_quiet()
-        image.settle()
+        ground.settle()
         began, watch = time.monotonic(), Watch()
-        reading = contender.measure(job, image, pace)
+        reading = contender.measure(job, ground, pace)
         one = Measurement(number, job.name, contender.name, reading, watch.stop(), len(tries) + 1)
         tries.append(one)
         if one.clean or len(tries) == TRIES or patience.left <= 0:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -25,13 +28,26 @@ def test_what_our_children_use_is_ours_once_they_have_ended() -> None:
     assert own_seconds() - before >= 0.5
 
 
-def test_what_a_stranger_uses_is_foreign() -> None:
-    """A child that was not waited for is nobody's yet."""
-    watch = Watch()
-    with subprocess.Popen(burn(60)) as stranger:
+def test_what_our_children_use_is_ours_while_they_run() -> None:
+    before = own_seconds()
+    with subprocess.Popen(burn(60)) as child:
         time.sleep(1.0)
-        use = watch.stop()
-        stranger.kill()
+        running = own_seconds()
+        child.kill()
+        child.wait()
+        ended = own_seconds()
+    assert running - before >= 0.2
+    assert ended >= running - 0.05, "it is counted once, before its end and after"
+
+
+def test_what_a_stranger_uses_is_foreign() -> None:
+    """Somebody whose parent has ended is no descendant of ours."""
+    watch = Watch()
+    line = f"{shlex.join(burn(60))} >/dev/null & echo $!"
+    stranger = int(subprocess.run(["sh", "-c", line], check=True, capture_output=True, text=True).stdout)
+    time.sleep(1.0)
+    use = watch.stop()
+    os.kill(stranger, signal.SIGKILL)
     assert use.foreign > LIMIT
     assert not use.clean
 

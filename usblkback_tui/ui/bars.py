@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from textual import events
 
-from usblkback_tui.engine.rates import together
 from usblkback_tui.ui import units
 from usblkback_tui.ui.actions import Action, footer_actions
 from usblkback_tui.ui.lines import LineView
@@ -23,7 +22,7 @@ def header_line(title: str, model: Model, width: int, frozen_for: float | None) 
     left: Line = ((" ", ""), (clean(title), "bold title"))
     if snapshot is None:
         return (*left, ("   waiting for the first snapshot…", "muted"))
-    rates = together(model.rates.values())
+    rates = model.total
     disks = len(snapshot.disks)
     guests = sum(domain.domid != snapshot.domid for domain in snapshot.domains)
     parts: list[tuple[int, Line]] = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from usblkback_tui.ui.palette import SHADES
 from usblkback_tui.ui.text import Line
@@ -33,17 +34,8 @@ def area(values: Sequence[float], top: float, width: int, height: int, *, down: 
     """
     dots = [_dots(value, top, 4 * height) for value in values[-2 * width :]]
     dots = [0] * (2 * width - len(dots)) + dots
-    left, right = _DOWN if down else _UP
-    rows = []
-    for row in range(height):
-        below = 4 * (row if down else height - 1 - row)
-        rows.append(
-            "".join(
-                chr(0x2800 | left[_filled(dots[x], below)] | right[_filled(dots[x + 1], below)])
-                for x in range(0, 2 * width, 2)
-            )
-        )
-    return rows
+    columns = [_column(dots[x], dots[x + 1], height, down) for x in range(0, 2 * width, 2)]
+    return ["".join(row) for row in zip(*columns, strict=True)]
 
 
 def mirror(
@@ -63,6 +55,14 @@ def mirror(
     for row, text in enumerate(area(down, top, width, lower, down=True)):
         rows.append(((text, f"{styles[1]}{_shade(row, lower)}"),))
     return rows
+
+
+@lru_cache(maxsize=4096)
+def _column(left: int, right: int, height: int, down: bool) -> str:
+    """One column of cells from the top, by the dots of its two halves: a chart has few different ones."""
+    lefts, rights = _DOWN if down else _UP
+    below = range(0, 4 * height, 4) if down else range(4 * height - 4, -1, -4)
+    return "".join(chr(0x2800 | lefts[_filled(left, dots)] | rights[_filled(right, dots)]) for dots in below)
 
 
 def _dots(value: float, top: float, most: int) -> int:

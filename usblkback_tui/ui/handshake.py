@@ -11,6 +11,7 @@ health      ...
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,12 +69,21 @@ def handshake_lines(disk: DiskView, now: float, width: int, height: int = 7) -> 
     hidden = columns[: len(columns) - len(shown)]
     lines = [
         _times(shown, len(hidden)),
-        _lane("frontend", shown, hidden, disk.frontend_state, now - disk.frontend_since, width),
-        _lane("backend", shown, hidden, disk.backend_state, now - disk.backend_since, width),
+        _lane("frontend", shown, hidden, disk.frontend_state, _age(disk.frontend_since, now), width),
+        _lane("backend", shown, hidden, disk.backend_state, _age(disk.backend_since, now), width),
         _steps(shown, hidden),
         _next(disk, now, width),
     ]
     return lines + _health(disk, width, max(height - len(lines), 1))
+
+
+def _age(since: float, now: float) -> float:
+    """Seconds from ``since`` to ``now``; beyond ten of them whole ones, which turn over together with the clock.
+
+    A screen on which nothing else moves is then painted once a second.
+    """
+    age = now - since
+    return age if age < 10 else math.floor(now) - math.floor(since)
 
 
 def _label(text: str) -> Span:
@@ -104,7 +114,7 @@ def _lane(
         room -= len(spans[-1][0])
     tail = f"▸ {units.elapsed(age)}"
     if room >= len(tail):
-        spans.append(("─" * (room - len(tail)) + tail, style))
+        spans += [("─" * (room - len(tail)), style), (tail, style)]
     return tuple(spans)
 
 
@@ -121,7 +131,7 @@ def _steps(shown: Sequence[Moment], hidden: Sequence[Moment]) -> Line:
 def _next(disk: DiskView, now: float, width: int) -> Line:
     step = next_step(disk.frontend_state, disk.backend_state, online=disk.online)
     since = max(disk.frontend_since, disk.backend_since)
-    waited = units.elapsed(now - since)
+    waited = units.elapsed(_age(since, now))
     if disk.frontend_state is XenbusState.CONNECTED and disk.backend_state is XenbusState.CONNECTED:
         return _label("next"), ("nothing, both ends are Connected", "good"), (f" since {units.clock(since)}", "muted")
     if step is None:

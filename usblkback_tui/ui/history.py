@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from usblkback_tui.engine.rates import Rates, together
 
 LEVELS = (1, 5, 15, 60)
-"""Seconds in one dot of a chart, by zoom level."""
+"""Seconds in one dot of a chart, by zoom level; each a multiple of the one before."""
 KEPT = 512
 """Dots kept at each level: from 8.5 minutes to 8.5 hours."""
 
@@ -19,24 +20,21 @@ Key = tuple[int, int]
 class Series:
     """One figure, one value a second in, averages of LEVELS seconds out."""
 
-    __slots__ = ("_count", "_dots", "_sums")
+    __slots__ = ("_count", "_dots")
 
     def __init__(self) -> None:
         self._dots = tuple(array("f") for _ in LEVELS)
-        self._sums = [0.0] * len(LEVELS)
         self._count = 0
 
     def add(self, value: float) -> None:
         """Append the value of the next second."""
         self._count += 1
-        for level, seconds in enumerate(LEVELS):
-            self._sums[level] += value
-            if self._count % seconds == 0:
-                dots = self._dots[level]
-                dots.append(self._sums[level] / seconds)
-                self._sums[level] = 0.0
-                if len(dots) >= 2 * KEPT:
-                    del dots[:-KEPT]
+        _append(self._dots[0], value)
+        for level, (finer, coarser) in enumerate(pairwise(LEVELS)):
+            if self._count % coarser:
+                return
+            dots = self._dots[level][-(coarser // finer) :]
+            _append(self._dots[level + 1], sum(dots) / len(dots))
 
     def last(self, width: int, level: int = 0) -> list[float]:
         """Up to ``width`` newest dots of a level, oldest first."""
@@ -46,9 +44,14 @@ class Series:
         """A series that no longer changes with this one."""
         twin = Series()
         twin._dots = tuple(array("f", dots) for dots in self._dots)
-        twin._sums = list(self._sums)
         twin._count = self._count
         return twin
+
+
+def _append(dots: array[float], value: float) -> None:
+    dots.append(value)
+    if len(dots) >= 2 * KEPT:
+        del dots[:-KEPT]
 
 
 class Track:

@@ -34,6 +34,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None, follow: bool = False) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
+        self._base: Style | None = None
+        """The pane's own style until it changes: Textual works it out from all ancestors each time it is asked."""
         self._follow = follow
         """Stay at the end when lines are added there, unless the operator scrolled away from it."""
 
@@ -56,15 +58,14 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
                 self.call_after_refresh(self.scroll_end, animate=False)
             return
         top = self.scroll_offset.y
-        for index, (was, now) in enumerate(zip(old, new, strict=True)):
-            if was is not now and 0 <= index - top < self.size.height:
-                self.repaint_line(index - top, was, now)
+        width, height = self.size
+        for y, (was, now) in enumerate(zip(old[top : top + height], new[top : top + height], strict=True)):
+            self.repaint_line(y, was, now, width)
 
-    def repaint_line(self, y: int, was: Line, now: Line) -> None:
-        """Repaint the cells of viewport row ``y`` in which the two lines differ."""
-        if (cells := changed_cells(was, now)) is not None:
-            first, end = cells
-            width = self.size.width
+    def repaint_line(self, y: int, was: Line, now: Line, width: int) -> None:
+        """Repaint the cells of viewport row ``y`` in which the two lines differ; the viewport is ``width`` wide."""
+        if (changed := changed_cells(was, now)) is not None:
+            first, end = changed
             last = width if end is None else min(end, width)
             if last > first:
                 self.refresh(Region(first, y, last - first, 1))
@@ -81,13 +82,18 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """One row of the terminal, for Textual."""
         palette = self.palette
-        base = self.rich_style
+        base = self._base = self._base or self.rich_style
         if ground := self.line_ground(y):
             base += palette.style(ground)
         line = self.line_at(y)
         strip = Strip([Segment(text, base + palette.style(style) if style else base) for text, style in line])
         width = self.size.width
         return strip.crop_extend(0, width, _plain_ground(base))
+
+    def notify_style_update(self) -> None:
+        """From Textual: the stylesheet gave other styles, be it for another theme or for the focus."""
+        self._base = None
+        super().notify_style_update()
 
     @property
     def palette(self) -> Palette:

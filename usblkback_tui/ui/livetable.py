@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 
 from usblkback_tui.ui.lines import LineView
-from usblkback_tui.ui.text import Line, Span, fit
+from usblkback_tui.ui.text import Line, Span, cells, fit
 
 Row = TypeVar("Row")
 Key = tuple[int, int]
@@ -36,6 +35,23 @@ class Column(Generic[Row]):
     """Where room is short the column with the highest number goes first; 0 never goes."""
     descending: bool = False
     """The first click sorts the largest to the top."""
+
+
+Layout = tuple[list[tuple[Column[Row], int]], int]
+"""The columns in view with their widths, and the blanks between two of them."""
+
+
+@dataclass(slots=True)
+class _Drawing(Generic[Row]):
+    """A row as it was drawn last.  A row that is equal to it is not drawn again."""
+
+    row: Row
+    spans: tuple[Span, ...]
+    """Of every column, in view or not."""
+    widths: tuple[int, ...]
+    line: Line = ()
+    made_for: tuple[Layout[Row], bool] | None = None
+    """The layout of ``line``, and whether the cursor is on it."""
 
 
 class LiveTable(LineView, Generic[Row]):
@@ -79,7 +95,11 @@ class LiveTable(LineView, Generic[Row]):
         self._rows: list[Row] = []
         self._index: dict[Key, int] = {}
         self._widths: dict[str, int] = {}
+        self._layout: tuple[int, Layout[Row]] | None = None
+        """The layout for a width, until a column grows."""
+        self._drawings: dict[Key, _Drawing[Row]] = {}
         self._drawn: dict[int, Line] = {}
+        """What is on the terminal, by viewport row."""
         self.empty: tuple[Line, ...] = tuple(empty)
         """Shown where the rows would be when there are none."""
 
@@ -96,7 +116,8 @@ class LiveTable(LineView, Generic[Row]):
         self._rows = self._sorted(rows)
         self._index = {self._key(row): at for at, row in enumerate(self._rows)}
         if self._index.keys() != old_index.keys():
-            self._widths.clear()
+            self._forget_widths()
+            self._drawings = {key: kept for key, kept in self._drawings.items() if key in self._index}
         if len(self._rows) != old_count:
             self.virtual_size = Size(self.size.width, len(self._rows) + 1)
             self.refresh()
@@ -120,9 +141,14 @@ class LiveTable(LineView, Generic[Row]):
 
     # -- layout --------------------------------------------------------------------------------------------------
 
-    def visible_columns(self) -> tuple[list[tuple[Column[Row], int]], int]:
+    def visible_columns(self) -> Layout[Row]:
         """The columns that fit with their widths, and the blanks between two of them."""
         width = self.size.width - 1
+        if self._layout is None or self._layout[0] != width:
+            self._layout = width, self._laid_out(width)
+        return self._layout[1]
+
+    def _laid_out(self, width: int) -> Layout[Row]:
         chosen = list(self._columns)
         while True:
             fixed = sum(self._width(column) for column in chosen[:-1])
@@ -135,60 +161,84 @@ class LiveTable(LineView, Generic[Row]):
         return [(column, self._width(column)) for column in chosen[:-1]] + [(chosen[-1], max(room, 1))], gap
 
     def _width(self, column: Column[Row]) -> int:
-        return self._widths.get(column.id, max(column.least, cell_len(column.title)))
+        return self._widths.get(column.id, max(column.least, cells(column.title)))
+
+    def _forget_widths(self) -> None:
+        self._widths.clear()
+        self._layout = None
 
     def _fit_columns(self) -> None:
         """Widen columns for what is in view.  They never shrink while the same rows are shown, so nothing jumps."""
-        grown = False
-        for row in self._rows[self.scroll_offset.y : self.scroll_offset.y + self.size.height]:
-            for column in self._columns[:-1]:
-                wanted = min(cell_len(column.cell(row)[0]), column.most)
-                if wanted > self._width(column):
-                    self._widths[column.id] = wanted
-                    grown = True
-        if grown:
+        top = self.scroll_offset.y
+        in_view = [self._drawing(row).widths for row in self._rows[top : top + self.size.height]]
+        if not in_view:
+            return
+        for column, widest in zip(self._columns[:-1], map(max, zip(*in_view, strict=True)), strict=False):
+            wanted = min(widest, column.most)
+            if wanted > self._width(column):
+                self._widths[column.id] = wanted
+                self._layout = None
+        if self._layout is None:
             self.refresh()
 
     def _repaint_changed(self) -> None:
-        columns, gap = self.visible_columns()
+        layout, top, width = self.visible_columns(), self.scroll_offset.y, self.size.width
         for y in sorted(self._drawn):
-            now = self._line(y, columns, gap)
+            now = self._line(y, top, layout)
             was = self._drawn[y]
-            if now != was:
+            if now is not was:
                 self._drawn[y] = now
-                self.repaint_line(y, was, now)
+                self.repaint_line(y, was, now, width)
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
     def line_at(self, y: int) -> Line:
-        line = self._line(y, *self.visible_columns())
+        line = self._line(y, self.scroll_offset.y, self.visible_columns())
         self._drawn[y] = line
         return line
 
     def line_ground(self, y: int) -> str:
         if y == 0:
             return "head"
-        row = self._row_at(y)
+        row = self._row_at(y, self.scroll_offset.y)
         if row is not None and self._key(row) == self.cursor:
             return "cursor" if self.has_focus else "cursor-away"
         return ""
 
-    def _line(self, y: int, columns: list[tuple[Column[Row], int]], gap: int) -> Line:
+    def _line(self, y: int, top: int, layout: Layout[Row]) -> Line:
+        """Viewport row ``y`` when the table is scrolled by ``top``."""
         if y == 0:
-            return self._header(columns, gap)
-        row = self._row_at(y)
+            return self._header(layout)
+        row = self._row_at(y, top)
         if row is None:
             return self.empty[y - 2] if not self._rows and 0 <= y - 2 < len(self.empty) else ()
-        spans: list[Span] = [("▸" if self._key(row) == self.cursor else " ", "key")]
-        last = columns[-1][0]
-        for column, width in columns:
-            text, style = column.cell(row)
-            spans.append((fit(text, width, column.align), style))
-            if column is not last:
-                spans.append((" " * gap, ""))
-        return tuple(spans)
+        drawing = self._drawing(row)
+        made_for = layout, self._key(row) == self.cursor
+        if drawing.made_for != made_for:
+            drawing.made_for = made_for
+            drawing.line = self._row_line(drawing.spans, *made_for)
+        return drawing.line
 
-    def _header(self, columns: list[tuple[Column[Row], int]], gap: int) -> Line:
+    def _drawing(self, row: Row) -> _Drawing[Row]:
+        key = self._key(row)
+        kept = self._drawings.get(key)
+        if kept is None or kept.row != row:
+            spans = tuple([column.cell(row) for column in self._columns])
+            kept = self._drawings[key] = _Drawing(row, spans, tuple([cells(text) for text, _ in spans]))
+        return kept
+
+    def _row_line(self, cell_spans: tuple[Span, ...], layout: Layout[Row], under_cursor: bool) -> Line:
+        columns, gap = layout
+        blanks: Span = (" " * gap, "")
+        in_view = dict(zip(self._columns, cell_spans, strict=True))
+        spans: list[Span] = [("▸" if under_cursor else " ", "key")]
+        for column, width in columns:
+            text, style = in_view[column]
+            spans += [(fit(text, width, column.align), style), blanks]
+        return tuple(spans[:-1])
+
+    def _header(self, layout: Layout[Row]) -> Line:
+        columns, gap = layout
         spans: list[Span] = [(" ", "")]
         for column, width in columns:
             sorted_by = column.id == self.sort_column
@@ -197,8 +247,8 @@ class LiveTable(LineView, Generic[Row]):
             spans.append((" " * gap, ""))
         return tuple(spans)
 
-    def _row_at(self, y: int) -> Row | None:
-        index = y - 1 + self.scroll_offset.y
+    def _row_at(self, y: int, top: int) -> Row | None:
+        index = y - 1 + top
         return self._rows[index] if y > 0 and 0 <= index < len(self._rows) else None
 
     # -- cursor --------------------------------------------------------------------------------------------------
@@ -284,7 +334,7 @@ class LiveTable(LineView, Generic[Row]):
         if offset.y == 0:
             if (column := self._column_at(offset.x)) is not None:
                 self.sort_by(column.id)
-        elif (row := self._row_at(offset.y)) is not None:
+        elif (row := self._row_at(offset.y, self.scroll_offset.y)) is not None:
             if self._key(row) == self.cursor:
                 self.action_choose()
             self.cursor = self._key(row)
@@ -299,7 +349,7 @@ class LiveTable(LineView, Generic[Row]):
         return None
 
     def on_resize(self) -> None:
-        self._widths.clear()
+        self._forget_widths()
         self._drawn.clear()
         self._fit_columns()
         self._scroll_to_cursor()

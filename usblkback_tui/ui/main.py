@@ -213,13 +213,13 @@ class MainScreen(Screen[None]):
         self._title("charts", f"Charts · {scope} · {LEVELS[self.level]} s per dot")
         pane = self.query_one("#charts", LineView)
         key = None if self.all_disks or disk is None else disk.key
-        track = self.model.history.track(key)
-        width, height = pane.size
+        size = width, height = pane.size
         half = (width - 2) // 2
-        drawn = (self.model.history, self.model.history.added, key, self.level, pane.size)
+        drawn = (self.model.history, self.model.history.added, key, self.level, size)
         if half < 20 or height < 4 or self._charted == drawn:
             return
         self._charted = drawn
+        track = self.model.history.track(key)
         pane.show(
             charts.side_by_side(
                 charts.iops_lines(track, self.level, half, height),

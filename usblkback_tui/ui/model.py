@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from usblkback_tui.engine.rates import Rates
+from usblkback_tui.engine.rates import Rates, together
 from usblkback_tui.engine.snapshot import DiskView, Event, Severity, Snapshot
 from usblkback_tui.ui.history import History
 from usblkback_tui.ui.sampler import Sample
@@ -32,6 +32,10 @@ class Model:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.rates: Mapping[Key, Rates] = {}
+        self.total = Rates()
+        """All rates together."""
+        self.problems = 0
+        """Disks whose health is a warning or worse."""
         self.history = History()
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.logged = 0
@@ -51,14 +55,15 @@ class Model:
             self.events.clear()
             self.logged += 1
             self.history = History()
-            self.rates = {}
+            self.rates, self.total = {}, Rates()
         self.error = ""
         self.snapshot = sample.snapshot
+        self.problems = sum(map(has_problem, sample.snapshot.disks))
         self.samples += 1
         self.events.extend(sample.events)
         self.logged += len(sample.events)
         if sample.rates is not None:
-            self.rates = sample.rates
+            self.rates, self.total = sample.rates, together(sample.rates.values())
             self.history.add(sample.rates, [disk.key for disk in sample.snapshot.disks], sample.seconds)
 
     def fail(self, sentence: str) -> None:
@@ -70,7 +75,8 @@ class Model:
     def frozen(self) -> Model:
         """The model as it is now, for a view that stands still."""
         twin = Model()
-        twin.snapshot, twin.rates, twin.samples = self.snapshot, self.rates, self.samples
+        twin.snapshot, twin.samples, twin.problems = self.snapshot, self.samples, self.problems
+        twin.rates, twin.total = self.rates, self.total
         twin.history = self.history.copy()
         twin.events, twin.logged = self.events.copy(), self.logged
         return twin
@@ -92,11 +98,6 @@ class Model:
     def rows(self) -> list[DiskRow]:
         """All disks with their rates."""
         return [DiskRow(disk, self.rates.get(disk.key)) for disk in self.disks]
-
-    @property
-    def problems(self) -> int:
-        """Disks whose health is a warning or worse."""
-        return sum(has_problem(disk) for disk in self.disks)
 
 
 def has_problem(disk: DiskView) -> bool:

@@ -36,11 +36,16 @@ def clean(text: str) -> str:
     return text if text.isascii() and text.isprintable() else text.translate(_UNPRINTABLE)
 
 
+def cells(text: str) -> int:
+    """Terminal cells a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
 def fit(text: str, width: int, align: str = "<") -> str:
     """``text`` in exactly ``width`` terminal cells, cut with an ellipsis when it is longer."""
     if width <= 0:
         return ""
-    size = len(text) if text.isascii() else cell_len(text)
+    size = cells(text)
     if size > width:
         return set_cell_size(text, width - 1) + "…"
     gap = " " * (width - size)
@@ -49,10 +54,10 @@ def fit(text: str, width: int, align: str = "<") -> str:
 
 def fit_path(path: str, width: int) -> str:
     """A path in at most ``width`` cells; what is cut is the beginning, the name being what tells paths apart."""
-    if cell_len(path) <= width:
+    if cells(path) <= width:
         return path
     tail = path
-    while tail and cell_len(tail) > width - 1:
+    while tail and cells(tail) > width - 1:
         tail = tail[1:]
     return f"…{tail}"
 
@@ -64,7 +69,7 @@ def plain(line: Line) -> str:
 
 def line_width(line: Line) -> int:
     """Terminal cells a line takes."""
-    return sum(cell_len(text) for text, _ in line)
+    return sum([cells(text) for text, _ in line])
 
 
 def wrap(text: str, width: int, style: str, rows: int) -> list[Line]:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 
-from usblkback_tui.engine.snapshot import DiskView, DomainView, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, DomainView, Severity, Snapshot
+from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import has_problem
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL
@@ -30,21 +32,27 @@ class Node:
 def tree_nodes(snapshot: Snapshot) -> list[Node]:
     """The rows of the tree.  A disk of a domain nobody lists any more keeps its place under the domain's number."""
     names = {domain.domid: domain.name for domain in snapshot.domains}
-    for disk in snapshot.disks:
+    by_domain: dict[int, list[DiskView]] = {}
+    for disk in sorted(snapshot.disks, key=lambda disk: disk.key):
         names.setdefault(disk.domid, disk.domain)
+        by_domain.setdefault(disk.domid, []).append(disk)
     here = snapshot.domid
-    nodes = [Node(here, None, _here(here, names.pop(here, ""), snapshot))]
+    nodes = [Node(here, None, _here(here, names.pop(here, ""))), *_branch(by_domain.get(here, []))]
     for domid in sorted(names):
-        disks = sorted((disk for disk in snapshot.disks if disk.domid == domid), key=lambda disk: disk.devid)
-        nodes.append(Node(domid, None, _domain(DomainView(domid, names[domid]), disks)))
-        nodes += [Node(domid, disk.key, _disk(disk, last=disk is disks[-1])) for disk in disks]
-    for disk in snapshot.disks:
-        if disk.domid == here:
-            nodes.insert(1, Node(here, disk.key, _disk(disk, last=True)))
+        disks = by_domain.get(domid, [])
+        nodes += [Node(domid, None, _domain(DomainView(domid, names[domid]), disks)), *_branch(disks)]
     return nodes
 
 
-def _here(domid: int, name: str, snapshot: Snapshot) -> Line:
+def _branch(disks: list[DiskView]) -> list[Node]:
+    """The disks of one domain."""
+    return [
+        Node(disk.domid, disk.key, _disk(disk.vdev, disk.health.severity, disk.backend_state, disk is disks[-1]))
+        for disk in disks
+    ]
+
+
+def _here(domid: int, name: str) -> Line:
     return (("◆ ", "title"), (f"{domid} {clean(name) or 'this domain'}", "title"), ("  here", "muted"))
 
 
@@ -58,13 +66,13 @@ def _domain(domain: DomainView, disks: list[DiskView]) -> Line:
     )
 
 
-def _disk(disk: DiskView, *, last: bool) -> Line:
-    severity = disk.health.severity
+@lru_cache(maxsize=1024)
+def _disk(vdev: str, severity: Severity, backend: XenbusState, last: bool) -> Line:
     return (
         ("  └─ " if last else "  ├─ ", "faint"),
         (f"{SEVERITY_SYMBOL[severity]} ", SEVERITY_STYLE[severity]),
-        (disk.vdev, ""),
-        (f"  {disk.backend_state.word}", "muted"),
+        (vdev, ""),
+        (f"  {backend.word}", "muted"),
     )
 
 

@@ -58,7 +58,7 @@ def latency(nanoseconds: float | None) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """A stretch of time: ``0.4 ms``, ``31 ms``, ``1.2 s``, ``42 s``, ``3 min 05 s``, ``2 h 03 min``, ``4 d 2 h``."""
+    """A stretch of time: ``0.4 ms``, ``31 ms``, ``1.2 s``, ``42 s``, ``3 min 05 s``, ``12 min``, ``2 h 03 min``, ``4 d 2 h``."""
     if seconds < 0.0095:
         return f"{max(seconds, 0.0) * 1e3:.1f} ms"
     if seconds < 0.9995:
@@ -68,8 +68,10 @@ def elapsed(seconds: float) -> str:
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
+    if minutes < 10:
         return f"{minutes} min {rest:02} s"
+    if minutes < 60:
+        return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
         return f"{hours} h {minutes:02} min"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One hypervisor for all tests, an image for each, and rings served on demand."""
+"""One hypervisor for a file of tests, an image for each, and rings served on demand."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _NOISE = random.Random(1).randbytes(IMAGE_BYTES)
 Serve = Callable[..., Served]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hypervisor() -> Iterator[Hypervisor]:
+    """Shared by the tests of a file: it keeps the memory of dead domains, and their descriptors, until it ends."""
     hypervisor = Hypervisor()
     yield hypervisor
     hypervisor.close()

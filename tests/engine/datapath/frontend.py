@@ -62,6 +62,8 @@ class Frontend:
         self.ring_refs = [self.grant(self.ring_frame + i) for i in range(ring_pages)]
         self._ring = self.ring_frame * PAGE
         self.port, self.event = self.domain.alloc_unbound(0)
+        self._poll = select.poll()
+        self._poll.register(self.event.to_guest, select.POLLIN)
         self.prod = self.cons = start
         for offset in (REQ_PROD, RSP_PROD):
             self.set_index(offset, start)
@@ -165,8 +167,9 @@ class Frontend:
         while len(responses) < count:
             self.set_index(RSP_EVENT, self.cons + count - len(responses))
             if self.cons == self.index(RSP_PROD):
-                ready, _, _ = select.select([self.event.to_guest], [], [], max(deadline - time.monotonic(), 0))
-                assert ready, f"{len(responses)} of {count} responses came, and no event for more"
+                assert self._poll.poll(max(deadline - time.monotonic(), 0) * 1000), (
+                    f"{len(responses)} of {count} responses came, and no event for more"
+                )
                 self.events()
             responses += self.take()
         assert len(responses) == count, f"{len(responses)} responses to {count} requests"
