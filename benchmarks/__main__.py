@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``python -m benchmarks embedded`` and ``python -m benchmarks ui``, from the root of the project."""
+"""``python -m benchmarks embedded``, ``xen`` and ``ui``, from the root of the project."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import embedded, ui
+from benchmarks import embedded, ui, xen
 from benchmarks.errors import BenchmarkError
 from benchmarks.jobs import JOBS
+from benchmarks.xen import XEN_JOBS
 
 
 def main(argv: list[str]) -> int:
@@ -45,6 +46,20 @@ def _parser() -> argparse.ArgumentParser:
         "--dir", type=Path, default=Path("/var/tmp"), help="where the 1 GiB file is made and stays (default: /var/tmp)"
     )
     one.set_defaults(run=embedded.run)
+
+    one = commands.add_parser(
+        "xen", parents=[common], help="us, the kernel's blkback and QEMU's qdisk, with a real guest"
+    )
+    one.add_argument("--seconds", type=float, default=4.0, metavar="S", help="of each measurement (default: 4)")
+    one.add_argument("--job", action="append", choices=[job.name for job in XEN_JOBS], help="only this one; repeatable")
+    one.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="one more engine of ours with this line in [engine], such as 'poll_us = 50'; repeatable",
+    )
+    one.set_defaults(run=xen.run)
 
     one = commands.add_parser("ui", parents=[common], help="what the terminal UI costs")
     one.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each measurement (default: 20)")

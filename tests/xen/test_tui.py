@@ -17,7 +17,8 @@ VERIFIED = (
 
 
 def start(dom0: Dom0, columns: int, rows: int) -> Screen:
-    screen = Screen(dom0, "usblkback-tui", columns, rows)
+    # at the default of 4 pictures a second the emulated processor would do little else
+    screen = Screen(dom0, "USBLKBACK_REFRESH_HZ=1 usblkback-tui", columns, rows)
     screen.wait("domain 0" if columns > 100 else "0/64 disks", "attach", "quit", seconds=120)
     return screen
 

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _on_screen(args: argparse.Namespace, settings: Settings) -> int:
+    """The screen comes while the guests boot, and shows how their disks connect."""
     demo = Demo(settings)
 
     def after(ending: Ending) -> int:
@@ -42,7 +43,7 @@ def _on_screen(args: argparse.Namespace, settings: Settings) -> int:
         return 1 if ending.crashed else 0
 
     try:
-        demo.start()
+        demo.open()
         with _control(args, settings, demo):
             return show(demo.engine, settings, title="demo", seconds=args.seconds, after=after)
     finally:

@@ -63,13 +63,18 @@ class Demo:
         self.engine = Engine(self._host, self._settings)
 
     def start(self) -> None:
-        """Start the engine and the guests, attach their disks and wait until all are connected.  Raises UserError."""
+        """:meth:`open`, and wait until all disks are connected.  Raises UserError."""
+        self.open()
+        self._wait_connected()
+
+    def open(self) -> None:
+        """Start the engine and the guests and attach their disks; the guests still boot.  Raises UserError."""
         try:
-            self._start()
+            self._open()
         except HostError as error:
             raise UserError(error.problem, fix=error.fix) from None
 
-    def _start(self) -> None:
+    def _open(self) -> None:
         schedule_process(self._settings.engine)
         self._folder = Path(tempfile.mkdtemp(prefix="usblkback-tui-demo-"))
         self._host.open()
@@ -81,7 +86,6 @@ class Demo:
             for vdev in guest.disks:
                 image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
                 self.engine.attach(AttachRequest(guest.name, image.path, vdev))
-        self._wait_connected()
 
     def totals(self) -> Totals:
         """What the guests did so far."""

@@ -3,6 +3,8 @@
 
 Threads: the sampler takes snapshots, each verb has a thread of its own; all of them only hand values to the event
 loop, and no widget is touched outside it.
+
+The dialogs are imported when they are asked for: the first screen comes sooner without them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -21,15 +23,15 @@ from textual.screen import Screen
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.snapshot import DiskView
 from usblkback_tui.ui.actions import ACTIONS, bindings
-from usblkback_tui.ui.dialogs.attach import AttachDialog
-from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
-from usblkback_tui.ui.dialogs.help import HelpDialog
-from usblkback_tui.ui.dialogs.quit import QuitDialog
+from usblkback_tui.ui.dialogs.base import Dialog
 from usblkback_tui.ui.main import MainScreen, Wanted
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.outcome import Outcome
 from usblkback_tui.ui.palette import Palette
 from usblkback_tui.ui.sampler import Sample, Sampler
+
+if TYPE_CHECKING:
+    from usblkback_tui.ui.dialogs.quit import QuitDialog
 
 PATIENCE = 3.0
 """Seconds a snapshot may take before the operator is told."""
@@ -111,7 +113,7 @@ class UsblkApp(App[Outcome]):
 
     def _show(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, MainScreen | AttachDialog | DetachDialog | QuitDialog):
+            if isinstance(screen, MainScreen | Dialog):
                 screen.show_model(self.model)
 
     def _theme_changed(self, _theme: object) -> None:
@@ -135,10 +137,14 @@ class UsblkApp(App[Outcome]):
             self._ask_detach(force=message.what == "force_detach")
 
     def _ask_attach(self) -> None:
+        from usblkback_tui.ui.dialogs.attach import AttachDialog
+
         selected = self.main.selected
         self.push_screen(AttachDialog(self.backend, self.model, prefer=selected.domid if selected else None))
 
     def _ask_detach(self, *, force: bool) -> None:
+        from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
+
         disk = self.main.selected
         if disk is None:
             self.notify("There is no disk to detach; a attaches one.", severity="warning", markup=False)
@@ -148,12 +154,16 @@ class UsblkApp(App[Outcome]):
             self.push_screen(DetachDialog(self.backend, disk, self.detach_seconds))
 
     def action_help(self) -> None:
+        from usblkback_tui.ui.dialogs.help import HelpDialog
+
         if not isinstance(self.screen, HelpDialog):
             self.push_screen(HelpDialog())
 
     async def action_quit(self) -> None:
         """Leave, after a question when disks are attached."""
-        if any(isinstance(screen, QuitDialog) for screen in self.screen_stack):
+        from usblkback_tui.ui.dialogs.quit import QuitDialog
+
+        if self._quit_dialog is not None:
             return
         if self.engine_stays:
             self.exit(Outcome.ENGINE_STAYS)
@@ -164,11 +174,18 @@ class UsblkApp(App[Outcome]):
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: the same as quit; while disks are being detached, the way out that does not wait."""
-        dialog = next((screen for screen in self.screen_stack if isinstance(screen, QuitDialog)), None)
+        dialog = self._quit_dialog
         if dialog is not None:
             dialog.interrupt()
         else:
             await self.action_quit()
+
+    @property
+    def _quit_dialog(self) -> QuitDialog | None:
+        """The question that is asked before leaving, while it is asked."""
+        from usblkback_tui.ui.dialogs.quit import QuitDialog
+
+        return next((screen for screen in self.screen_stack if isinstance(screen, QuitDialog)), None)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every action of the registry, and the themes."""

@@ -19,7 +19,7 @@ Row = TypeVar("Row")
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column(Generic[Row]):
     """One column.  The last one of a table takes the room that is left."""
 

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
+from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView
 from usblkback_tui.ui import charts, units
 from usblkback_tui.ui.actions import bindings
@@ -64,12 +65,17 @@ class MainScreen(Screen[None]):
         self.level = 0
         """Zoom of the charts, an index into ``LEVELS``."""
         self.full = True
+        self._detailed: tuple[DiskView | None, Rates | None, int] | None = None
+        """What the detail pane shows."""
         self._charted: tuple[History, int, Key | None, int, Size] | None = None
         """What the charts show: they have something new only once a second."""
         self._logged: tuple[Model, int, dict[int, str]] | None = None
         """What the log shows: a thousand lines are not made again for a tick without news."""
 
     def compose(self) -> ComposeResult:
+        # Before there are panes: each change of a class later costs a pass over all of them.
+        self._choose_layout(self.app.size)
+        self.add_class(f"-show-{self.pane}")
         yield Bar(id="header")
         yield Banner(id="banner")
         with Horizontal(id="top"):
@@ -90,12 +96,15 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         self.query_one("#filter", Input).cursor_blink = False
         self.query_one("#tree").border_title = "Domains"
-        self._show_pane(self.pane)
+        self.query_one("#tabs", Tabs).select(self.pane)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.full = event.size.width >= FULL_WIDTH and event.size.height >= FULL_HEIGHT
-        self.set_class(self.full, "-full")
+        self._choose_layout(event.size)
         self.call_after_refresh(self.refresh_view)
+
+    def _choose_layout(self, size: Size) -> None:
+        self.full = size.width >= FULL_WIDTH and size.height >= FULL_HEIGHT
+        self.set_class(self.full, "-full")
 
     # -- what is shown -------------------------------------------------------------------------------------------
 
@@ -203,8 +212,10 @@ class MainScreen(Screen[None]):
         if self._is_shown("detail"):
             self._title("detail", f"Detail · {name}")
             pane = self.query_one("#detail", LineView)
-            rates = self.model.rates.get(disk.key) if disk else None
-            pane.show(detail_lines(disk, rates, pane.size.width) if disk else _nothing("details"))
+            width, rates = pane.size.width, self.model.rates.get(disk.key) if disk else None
+            if self._detailed != (disk, rates, width):
+                self._detailed = disk, rates, width
+                pane.show(detail_lines(disk, rates, width) if disk else _nothing("details"))
         if self._is_shown("charts"):
             self._show_charts(disk)
 

@@ -58,7 +58,7 @@ def latency(nanoseconds: float | None) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """A stretch of time: ``0.4 ms``, ``31 ms``, ``1.2 s``, ``42 s``, ``3 min 05 s``, ``12 min``, ``2 h 03 min``, ``4 d 2 h``."""
+    """Time: ``0.4 ms``, ``31 ms``, ``1.2 s``, ``42 s``, ``3 min 05 s``, ``12 min``, ``2 h 03 min``, ``4 d 2 h``."""
     if seconds < 0.0095:
         return f"{max(seconds, 0.0) * 1e3:.1f} ms"
     if seconds < 0.9995:

@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-
-from cffi import FFI
 
 from usblkback_tui.engine.image.blockdev import DiscardLimits
 
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 """<linux/falloc.h>"""
-
-_ffi = FFI()
-_ffi.cdef("int fallocate(int fd, int mode, int64_t offset, int64_t length);")
 
 
 def hole_limits(fd: int) -> DiscardLimits:
@@ -25,6 +21,9 @@ def hole_limits(fd: int) -> DiscardLimits:
     """
     block = os.fstatvfs(fd).f_bsize
     behind = (os.fstat(fd).st_size // block + 1) * block
-    if _ffi.dlopen(None).fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, behind, block) != 0:
+    # not cffi: parsing one declaration would cost every start of the program a parser
+    fallocate = ctypes.CDLL(None).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, behind, block) != 0:
         return DiscardLimits()
     return DiscardLimits(supported=True, granularity=block, alignment=0)

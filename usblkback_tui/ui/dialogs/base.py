@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import bindings
+from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.text import clean
 
 Answer = TypeVar("Answer")
@@ -28,6 +29,9 @@ class Dialog(ModalScreen[Answer]):
         frame = Vertical(id=id, classes="box")
         frame.border_title = title
         return frame
+
+    def show_model(self, model: Model) -> None:
+        """A tick: show what is new.  Most questions show nothing that changes."""
 
     def action_close(self) -> None:
         """Leave without an answer."""
