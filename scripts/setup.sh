@@ -9,7 +9,7 @@
 
 PYTHON_PACKAGES="python3 python3-venv python3-dev"
 COMPILER_PACKAGES="gcc libc6-dev"
-LAB_PACKAGES="qemu-system-x86 mmdebstrap kmod cpio busybox-static erofs-utils xz-utils binutils gcc make libaio-dev zlib1g-dev"
+LAB_PACKAGES="fdisk qemu-system-x86 mmdebstrap kmod cpio busybox-static erofs-utils xz-utils binutils gcc make libaio-dev zlib1g-dev"
 
 say() {
     printf '%s\n' "$*" >&2

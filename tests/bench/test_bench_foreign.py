@@ -43,7 +43,7 @@ def test_what_our_children_use_is_ours_while_they_run() -> None:
 def test_what_a_stranger_uses_is_foreign() -> None:
     """Somebody whose parent has ended is no descendant of ours."""
     watch = Watch()
-    line = f"{shlex.join(burn(60))} >/dev/null & echo $!"
+    line = f"{shlex.join(burn(60))} >/dev/null 2>&1 & echo $!"
     stranger = int(subprocess.run(["sh", "-c", line], check=True, capture_output=True, text=True).stdout)
     time.sleep(1.0)
     use = watch.stop()
