@@ -10,7 +10,7 @@ from usblkback_tui.engine.snapshot import Health, Severity, StateChange
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.ui.handshake import handshake_lines, moments
 from usblkback_tui.ui.nextstep import next_step
-from usblkback_tui.ui.text import line_width, plain
+from usblkback_tui.ui.text import changed_cells, line_width, plain
 
 
 def text(lines: list[tuple[tuple[str, str], ...]]) -> list[str]:
@@ -26,6 +26,27 @@ def test_a_finished_handshake_in_two_lanes() -> None:
         "elapsed                  +6.2 ms        +31.0 ms       +9.4 ms        +11.5 ms",
         "next      nothing, both ends are Connected since 22:13:20.058",
         "health    ● ok",
+    ]
+
+
+def test_beyond_ten_seconds_an_age_turns_over_with_the_clock() -> None:
+    disk = make_disk(3, "web", since=START - 0.3)
+    before, after = (handshake_lines(disk, START + 40 + part, 100) for part in (0.01, 0.99))
+    assert before == after
+    assert before != handshake_lines(disk, START + 41, 100)
+    assert [plain(line).endswith("▸ 41 s") for line in before[1:3]] == [True, True]
+
+
+def test_an_age_that_grows_changes_nothing_but_its_own_cells() -> None:
+    disk = make_disk(3, "web", since=START)
+    old, new = (handshake_lines(disk, START + seconds, 100) for seconds in (40, 41))
+    assert [changed_cells(was, now) for was, now in zip(old, new, strict=True)] == [
+        None,
+        (94, 100),
+        (94, 100),
+        None,
+        None,
+        None,
     ]
 
 

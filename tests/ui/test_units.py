@@ -47,7 +47,8 @@ def test_latency(nanoseconds: float | None, shown: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-3, "0.0 ms"), (0.0004, "0.4 ms"), (0.0312, "31 ms"), (1.24, "1.2 s"), (42, "42 s"), (59.7, "1 min 00 s"),
-     (185, "3 min 05 s"), (7380, "2 h 03 min"), (360_000, "4 d 4 h")],
+     (185, "3 min 05 s"), (599, "9 min 59 s"), (600, "10 min"), (754, "12 min"),
+     (7380, "2 h 03 min"), (360_000, "4 d 4 h")],
 )  # fmt: skip
 def test_elapsed(seconds: float, shown: str) -> None:
     assert units.elapsed(seconds) == shown

@@ -14,7 +14,6 @@ from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.keys import Read, backend_path, frontend_path
 from usblkback_tui.protocol.vdev import vdev_name
 
-
 OUR_TYPE = "usblkback"
 """The ``type`` key of a vbd that no toolstack but we ourselves wrote."""
 
