@@ -50,7 +50,8 @@ async def _tick_until(app: UsblkApp, true: Callable[[], bool], seconds: float) -
 
 
 async def play(pilot: Pilot[Outcome], backend: FakeBackend, seconds: int) -> None:
-    """Let the fake engine work for some seconds, each of them seen by the app."""
+    """Let the fake engine work for some seconds, each of them seen by the app, and what was before them too."""
+    await ticks(pilot, 1)
     for _ in range(seconds):
         backend.advance(1.0)
         await ticks(pilot, 1)
