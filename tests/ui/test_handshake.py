@@ -8,7 +8,7 @@ import pytest
 from tests.ui.fake import START, make_disk, transitions
 from usblkback_tui.engine.snapshot import Health, Severity, StateChange
 from usblkback_tui.protocol.states import XenbusState as S
-from usblkback_tui.ui.handshake import handshake_lines, moments
+from usblkback_tui.ui.handshake import handshake_lines, moment_shown, moments
 from usblkback_tui.ui.nextstep import next_step
 from usblkback_tui.ui.text import changed_cells, line_width, plain
 
@@ -34,6 +34,8 @@ def test_beyond_ten_seconds_an_age_turns_over_with_the_clock() -> None:
     before, after = (handshake_lines(disk, START + 40 + part, 100) for part in (0.01, 0.99))
     assert before == after
     assert before != handshake_lines(disk, START + 41, 100)
+    assert moment_shown(disk, START + 40.01) == moment_shown(disk, START + 40.99) != moment_shown(disk, START + 41)
+    assert moment_shown(disk, START + 8.1) != moment_shown(disk, START + 8.3)
     assert [plain(line).endswith("▸ 41 s") for line in before[1:3]] == [True, True]
 
 

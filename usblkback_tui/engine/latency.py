@@ -56,4 +56,6 @@ def difference(new: Histogram, old: Histogram) -> Histogram:
 def total(*histograms: Histogram) -> Histogram:
     """Several histograms as one."""
     filled = [h.counts for h in histograms if h.counts]
+    if len(filled) == 1:
+        return Histogram(filled[0])
     return Histogram(tuple(map(sum, zip(*filled, strict=True)))) if filled else Histogram()

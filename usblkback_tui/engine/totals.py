@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from operator import attrgetter
 
 from usblkback_tui.engine.latency import total
 from usblkback_tui.engine.snapshot import Counters, Latency
 
-_NAMES = tuple(field.name for field in fields(Counters))
+_members = attrgetter(*(field.name for field in fields(Counters)))
 
 
 def add_counters(*parts: Counters) -> Counters:
     """Member by member."""
-    return Counters(**{name: sum(getattr(part, name) for part in parts) for name in _NAMES})
+    return Counters(*map(sum, zip(*map(_members, parts), strict=True)))
 
 
 def add_latency(one: Latency, other: Latency) -> Latency:

@@ -86,6 +86,11 @@ def _age(since: float, now: float) -> float:
     return age if age < 10 else math.floor(now) - math.floor(since)
 
 
+def moment_shown(disk: DiskView, now: float) -> float:
+    """What of ``now`` can be seen in the lanes: the same value gives the same lines."""
+    return now if now - max(disk.frontend_since, disk.backend_since) < 10 else math.floor(now)
+
+
 def _label(text: str) -> Span:
     return fit(text, LABEL), "muted"
 

@@ -97,6 +97,8 @@ class LiveTable(LineView, Generic[Row]):
         self._widths: dict[str, int] = {}
         self._layout: tuple[int, Layout[Row]] | None = None
         """The layout for a width, until a column grows."""
+        self._head: tuple[tuple[Layout[Row], str, bool], Line] | None = None
+        """The header for a layout and an order."""
         self._drawings: dict[Key, _Drawing[Row]] = {}
         self._drawn: dict[int, Line] = {}
         """What is on the terminal, by viewport row."""
@@ -238,6 +240,12 @@ class LiveTable(LineView, Generic[Row]):
         return tuple(spans[:-1])
 
     def _header(self, layout: Layout[Row]) -> Line:
+        made_for = layout, self.sort_column, self.sort_reverse
+        if self._head is None or self._head[0] != made_for:
+            self._head = made_for, self._header_line(layout)
+        return self._head[1]
+
+    def _header_line(self, layout: Layout[Row]) -> Line:
         columns, gap = layout
         spans: list[Span] = [(" ", "")]
         for column, width in columns:

@@ -14,7 +14,6 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView
 from usblkback_tui.ui import charts, units
 from usblkback_tui.ui.actions import bindings
@@ -23,8 +22,8 @@ from usblkback_tui.ui.columns import COLUMNS
 from usblkback_tui.ui.detail import detail_lines
 from usblkback_tui.ui.eventlog import event_line
 from usblkback_tui.ui.filtering import matches
-from usblkback_tui.ui.handshake import handshake_lines
-from usblkback_tui.ui.history import LEVELS, History
+from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
 from usblkback_tui.ui.model import DiskRow, Model, has_problem
@@ -65,12 +64,8 @@ class MainScreen(Screen[None]):
         self.level = 0
         """Zoom of the charts, an index into ``LEVELS``."""
         self.full = True
-        self._detailed: tuple[DiskView | None, Rates | None, int] | None = None
-        """What the detail pane shows."""
-        self._charted: tuple[History, int, Key | None, int, Size] | None = None
-        """What the charts show: they have something new only once a second."""
-        self._logged: tuple[Model, int, dict[int, str]] | None = None
-        """What the log shows: a thousand lines are not made again for a tick without news."""
+        self._made_of: dict[str, object] = {}
+        """What each pane was made of last: few ticks bring something new for all of them."""
 
     def compose(self) -> ComposeResult:
         # Before there are panes: each change of a class later costs a pass over all of them.
@@ -208,13 +203,13 @@ class MainScreen(Screen[None]):
             self._title("handshake", f"Handshake · {name}")
             pane = self.query_one("#handshake", LineView)
             width, height = pane.size
-            pane.show(handshake_lines(disk, self.model.now, width, height) if disk else _nothing("handshake"))
+            if self._is_new("handshake", (disk, moment_shown(disk, self.model.now) if disk else 0.0, width, height)):
+                pane.show(handshake_lines(disk, self.model.now, width, height) if disk else _nothing("handshake"))
         if self._is_shown("detail"):
             self._title("detail", f"Detail · {name}")
             pane = self.query_one("#detail", LineView)
             width, rates = pane.size.width, self.model.rates.get(disk.key) if disk else None
-            if self._detailed != (disk, rates, width):
-                self._detailed = disk, rates, width
+            if self._is_new("detail", (disk, rates, width)):
                 pane.show(detail_lines(disk, rates, width) if disk else _nothing("details"))
         if self._is_shown("charts"):
             self._show_charts(disk)
@@ -227,9 +222,8 @@ class MainScreen(Screen[None]):
         size = width, height = pane.size
         half = (width - 2) // 2
         drawn = (self.model.history, self.model.history.added, key, self.level, size)
-        if half < 20 or height < 4 or self._charted == drawn:
+        if half < 20 or height < 4 or not self._is_new("charts", drawn):
             return
-        self._charted = drawn
         track = self.model.history.track(key)
         pane.show(
             charts.side_by_side(
@@ -241,14 +235,20 @@ class MainScreen(Screen[None]):
     def _show_events(self) -> None:
         model = self.model
         names = {domain.domid: domain.name for domain in model.snapshot.domains} if model.snapshot else {}
-        if self._logged != (model, model.logged, names):
-            self._logged = (model, model.logged, names)
+        if self._is_new("events", (model, model.logged, names)):
             lines = [
                 event_line(event, names.get(event.domid, "") if event.domid is not None else "")
                 for event in model.events
             ]
             self._title("events", "Events")
             self.query_one("#events", LineView).show(lines or [(("Nothing has happened yet.", "muted"),)])
+
+    def _is_new(self, pane: str, made_of: object) -> bool:
+        """Whether a pane has to be made again, ``made_of`` being all that its lines depend on."""
+        if self._made_of.get(pane) == made_of:
+            return False
+        self._made_of[pane] = made_of
+        return True
 
     def _title(self, pane: str, title: str) -> None:
         widget = self.query_one(f"#{pane}")
