@@ -16,7 +16,7 @@ def describe() -> dict[str, object]:
     return {
         "cpu": _cpu(),
         "cpus": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "commit": _commit(),
     }

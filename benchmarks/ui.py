@@ -25,7 +25,7 @@ from benchmarks.terminal import COLUMNS, ROWS, Terminal
 
 _ROW = "xvda"
 _PAINT_SECONDS = 20.0
-_SETTLE_SECONDS = 3.0
+_SETTLE_SECONDS = 12.0
 _ONE_DISK = """\
 [[demo.guest]]
 name = "bench"

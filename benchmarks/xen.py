@@ -59,7 +59,7 @@ def _dom0(machine: XenMachine) -> dict[str, str]:
     commands = {
         "xen": "xl info xen_version",
         "kernel": "uname -r",
-        "qemu": "/usr/lib/xen-4.17/bin/qemu-system-i386 --version | head -n 1",
+        "qemu": "/usr/libexec/xen-qemu-system-i386 --version | head -n 1",
     }
     return {name: machine.dom0.run(command, check=False).out.strip() for name, command in commands.items()}
 

@@ -273,3 +273,18 @@ def test_a_mounted_block_device_names_its_mount(image: Path, tmp_path: Path) -> 
         assert f"block device {device} is in use: {device[5:]} is mounted on {point}" in refusal(device)
     finally:
         subprocess.run(["umount", str(point)], check=True)
+
+
+def test_a_lock_given_up_while_its_holder_is_looked_for_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.img"
+    path.write_bytes(bytes(512))
+    other = open_image(str(path), writable=True)
+
+    def let_go(status: os.stat_result) -> tuple[locks.Holder, ...]:
+        other.close()
+        return ()
+
+    monkeypatch.setattr(locks, "holders", let_go)
+    open_image(str(path), writable=True).close()

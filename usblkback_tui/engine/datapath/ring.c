@@ -95,7 +95,6 @@ static void record(struct usblk_ring *ring, const struct usblk_req *req, int16_t
 	struct usblk_trace *trace = &ring->trace[seq % USBLK_TRACE_SIZE];
 	struct usblk_stats *stats = &ring->stats;
 
-	stat_add(&stats->responses, 1);
 	if (status == BLKIF_RSP_OKAY) {
 		enum usblk_op op = op_of(req);
 
@@ -105,6 +104,7 @@ static void record(struct usblk_ring *ring, const struct usblk_req *req, int16_t
 	} else {
 		stat_add(&stats->errors, 1);
 	}
+	stat_add(&stats->responses, 1);	/* last: who sees it counted sees the rest of it too */
 	/* seq is 0 while the entry changes: a reader that sees the same one before and after has a whole entry */
 	__atomic_store_n(&trace->seq, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);

@@ -142,6 +142,7 @@ class RingServer:
         if self._ring == ffi.NULL:
             raise MemoryError("the data path cannot make a ring of this shape")
         self._stats: Any = lib.usblk_ring_stats(self._ring)
+        self._latency, self._latency_of = Latency(), 0
 
     def run(self) -> End:
         """Serve until :meth:`stop` or a reason to give up."""
@@ -211,8 +212,13 @@ class RingServer:
         return self.counters(in_flight=outstanding(i.req_prod, i.rsp_prod, i.slots)), i
 
     def latency(self) -> Latency:
-        """The histograms since the ring began."""
+        """The histograms since the ring began; read again only when a request has been answered since."""
+        responses = self._stats.responses  # counted after its latency, so what is read below holds at least these
+        if responses != self._latency_of:
+            self._latency, self._latency_of = self._read_latency(), responses
+        return self._latency
 
+    def _read_latency(self) -> Latency:
         def histogram(op: int) -> Histogram:
             return Histogram(tuple(ffi.unpack(self._stats.latency[op], lib.USBLK_HIST_BUCKETS)))
 

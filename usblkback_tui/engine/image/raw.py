@@ -123,9 +123,17 @@ def _open(path: str, writable: bool, is_block: bool, status: os.stat_result) -> 
         raise
 
 
+_LOCK_TRIES = 3
+
+
 def _lock(path: str, fd: int, writable: bool, is_block: bool, status: os.stat_result) -> tuple[locks.Holder, ...]:
+    by: tuple[locks.Holder, ...] = ()
     try:
-        free = locks.lock(fd, exclusive=writable)
+        for _ in range(_LOCK_TRIES):
+            free = locks.lock(fd, exclusive=writable)
+            by = () if free else locks.holders(status)
+            if free or by:
+                break  # refused without a holder: he let go in between, so it is free now
     except OSError as error:
         raise _error(
             path,
@@ -133,9 +141,8 @@ def _lock(path: str, fd: int, writable: bool, is_block: bool, status: os.stat_re
             "move it to a filesystem with locks",
         ) from error
     if not free:
-        by = _by(locks.holders(status))
         raise _error(
-            path, f"image {path} is locked by {by}", "detach it there first" if writable else "let it finish first"
+            path, f"image {path} is locked by {_by(by)}", "detach it there first" if writable else "let it finish first"
         )
     if locks.qemu_uses(fd, writable):
         raise _error(path, f"image {path} is in use by QEMU", "stop that machine or tool first")
