@@ -16,8 +16,8 @@ from benchmarks.image import Image
 from benchmarks.jobs import JOBS, Job
 from benchmarks.ours import Ours
 from benchmarks.reading import Contender, Pace
-from benchmarks.rounds import Measurement, Patience, run_rounds
-from benchmarks.stats import Target, ratio, verdict
+from benchmarks.rounds import Patience, run_rounds
+from benchmarks.stats import Target, verdict
 
 PEER = "fio io_uring"
 TARGETS = (
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         "image_bytes": image.size,
         "image_locked": image.locked,
         "pace": asdict(pace),
-        "targets": _judged(measured, jobs),
+        "targets": report.judged(measured, TARGETS, jobs),
         "measurements": [report.plain(one) for one in measured],
     }
     print(f"\nsaved to {_short(report.save('embedded', content, keep=args.keep))}")
@@ -65,19 +65,6 @@ def _contenders(job: Job, cpus: Sequence[int]) -> tuple[Contender[Image], ...]:
     backend, guest = cpus[:2]
     with_screen = (Ours(backend, guest, screen=True),) if job.name in _SCREEN_JOBS else ()
     return (Ours(backend, guest), *with_screen, Fio("io_uring", backend), Fio("psync", backend))
-
-
-def _judged(measured: Sequence[Measurement], jobs: Sequence[Job]) -> list[dict[str, object]]:
-    names = {job.name for job in jobs}
-    judged = []
-    for target in TARGETS:
-        if target.job in names:
-            found = ratio(measured, target.job, target.contender, target.peer)
-            judged.append(
-                {**asdict(target), "ratio": round(found.median, 3) if found else None}
-                | {"verdict": verdict(measured, target)}
-            )
-    return judged
 
 
 def _short(path: Path) -> str:

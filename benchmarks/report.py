@@ -82,6 +82,22 @@ def targets(measurements: Sequence[Measurement], wanted: Sequence[Target]) -> st
     return "\n".join(lines)
 
 
+def judged(
+    measurements: Sequence[Measurement], wanted: Sequence[Target], jobs: Sequence[Job]
+) -> list[dict[str, object]]:
+    """The targets of the jobs that were run, with the ratio found, for the saved file."""
+    names = {job.name for job in jobs}
+    found = []
+    for target in wanted:
+        if target.job in names:
+            spread = stats.ratio(measurements, target.job, target.contender, target.peer)
+            found.append(
+                {**asdict(target), "ratio": round(spread.median, 3) if spread else None}
+                | {"verdict": stats.verdict(measurements, target)}
+            )
+    return found
+
+
 def save(benchmark: str, content: dict[str, object], *, keep: bool) -> Path:
     """Write a result file: under its name where it is to be committed, else in ``local`` with the time in its name."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

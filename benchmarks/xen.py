@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     print(report.table(measured, jobs, QDISK))
     print(f"\n{_against(measured, jobs, KERNEL)}")
     print(f"\n{report.targets(measured, TARGETS)}")
-    content["targets"] = _judged(measured, jobs)
+    content["targets"] = report.judged(measured, TARGETS, jobs)
     content["measurements"] = [report.plain(one) for one in measured]
     print(f"\nsaved to {os.path.relpath(report.save('xen', content, keep=args.keep))}")
     return int(any(verdict(measured, target) == "missed" for target in TARGETS))
@@ -74,16 +74,3 @@ def _against(measured: Sequence[Measurement], jobs: Sequence[Job], peer: str) ->
             count = f"{clean.count if clean else 0} clean"
             lines.append(f"  {job.title:<30} {found.median:.2f} [{found.low:.2f}–{found.high:.2f}]  {count}")
     return "\n".join(lines)
-
-
-def _judged(measured: Sequence[Measurement], jobs: Sequence[Job]) -> list[dict[str, object]]:
-    names = {job.name for job in jobs}
-    judged = []
-    for target in TARGETS:
-        if target.job in names:
-            found = ratio(measured, target.job, target.contender, target.peer)
-            judged.append(
-                {**asdict(target), "ratio": round(found.median, 3) if found else None}
-                | {"verdict": verdict(measured, target)}
-            )
-    return judged

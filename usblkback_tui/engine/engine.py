@@ -309,9 +309,10 @@ class Engine:
 
     def _user_of(self, image: str) -> Disk | None:
         """The disk of ours that has this image, under whatever name."""
-        path = os.path.realpath(image)
         with self._lock:
-            return next((d for d in self._disks.values() if os.path.realpath(d.identity.image) == path), None)
+            disks = list(self._disks.values())
+        path = os.path.realpath(image)  # looks at the file system, which may hang: not under the lock
+        return next((disk for disk in disks if os.path.realpath(disk.identity.image) == path), None)
 
     def _check(self, request: AttachRequest, vdev: Vdev) -> Domain:
         """On the control thread: the domain is there, the vdev is free, there is room for one more disk."""
