@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from usblkback_tui.engine.datapath.ring import GrantMode, RingConfig, RingServer
+from usblkback_tui.engine.datapath.ring import GrantMode, RingConfig, RingServer, Vbd, VbdConfig
 from usblkback_tui.engine.host.seam import Grants, Host, HostError
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.settings import EngineSettings
@@ -53,17 +53,23 @@ class Connection:
                 domid=domid,
                 ring_address=address,
                 ring_pages=len(frontend.ring_refs),
-                image_fd=image.fd,
-                sectors=offer.sectors,
                 protocol=frontend.protocol,
                 grant_mode=_grant_mode(host, frontend, settings),
                 persistent_pages=settings.persistent_pages,
                 max_segments=offer.indirect_segments,
                 poll_us=settings.poll_us,
-                readonly=offer.readonly,
-                discard=offer.discard,
             )
-            self.ring = RingServer(self.config)
+            self.vbd = Vbd(
+                VbdConfig(
+                    image_fd=image.fd,
+                    sectors=offer.sectors,
+                    readonly=offer.readonly,
+                    discard=offer.discard,
+                    discard_granularity=offer.discard_granularity,
+                    discard_alignment=offer.discard_alignment,
+                )
+            )
+            self.ring = RingServer(self.vbd, self.config)
             self._undo = undo.pop_all()
 
     @staticmethod
@@ -88,7 +94,7 @@ class Connection:
             pages=self.config.ring_pages,
             protocol=self.config.protocol,
             grant_mode=self.config.grant_mode.value,
-            io_engine="sync",
+            io_engine=self.ring.io_engine.value,
             event_channel=self.frontend.event_channel,
             req_prod=indices.req_prod,
             req_cons=indices.req_cons,

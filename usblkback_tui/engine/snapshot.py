@@ -71,6 +71,13 @@ class Counters:
     unmaps: int = 0
     copies: int = 0
     """Pages moved by grant copy."""
+    evictions: int = 0
+    """Pages kept mapped that made room for others."""
+    idle_releases: int = 0
+    """Pages kept mapped that were given back because no request used them."""
+    polls: int = 0
+    """Looks for more work before sleeping, and ``poll_hits`` of them found some."""
+    poll_hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.engine.datapath.frontend import Frontend
-from usblkback_tui.engine.datapath.ring import End, GrantMode, RingConfig, RingServer
+from usblkback_tui.engine.datapath.ring import End, GrantBudget, GrantMode, RingConfig, RingServer, Vbd, VbdConfig
 from usblkback_tui.engine.host.sim import Hypervisor
 from usblkback_tui.engine.snapshot import Counters
 
@@ -39,7 +39,7 @@ _SIGNATURES: Mapping[str, tuple[Any, ...]] = {
 class Served:
     """``image`` is a file, opened for writing even for a read-only disk, or an open descriptor, which stays open.
 
-    ``config`` is what else ``RingConfig`` takes; ``sectors`` is by default the size of the file.
+    ``config`` is what else ``RingConfig`` and ``VbdConfig`` take; ``sectors`` is by default the size of the file.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Served:
         memory_mib: int = 4,
         hooks: Mapping[str, Hook] | None = None,
         running: bool = True,
+        budget: GrantBudget | None = None,
         **config: Any,
     ) -> None:
         self.front = Frontend(hypervisor, protocol=protocol, ring_pages=ring_pages, memory_mib=memory_mib, start=start)
@@ -66,18 +67,22 @@ class Served:
         self._opened = not isinstance(image, int)
         self._keep: list[Any] = []
         self._thread: threading.Thread | None = None
+        config.setdefault("response_wait_us", 60_000_000)  # batches are then a matter of their size alone
+        of_vbd = {name: config.pop(name) for name in VbdConfig.__slots__ if name in config}
+        self.vbd = Vbd(VbdConfig(self._own_fd, **{"sectors": os.fstat(self._own_fd).st_size // 512, **of_vbd}))
         self.server = RingServer(
+            self.vbd,
             RingConfig(
                 grants=self._hooked(self._grants.ops, hooks or {}),
                 channel=self._hooked(self.channel.ops, hooks or {}),
                 domid=self.domain.domid,
                 ring_address=self._ring,
                 ring_pages=ring_pages,
-                image_fd=self._own_fd,
                 protocol=protocol,
                 grant_mode=mode,
-                **{"sectors": os.fstat(self._own_fd).st_size // 512, **config},
-            )
+                **config,
+            ),
+            budget,
         )
         if running:
             self.start()

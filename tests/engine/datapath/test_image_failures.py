@@ -42,7 +42,7 @@ def one(s: Served, op: int, sector: int = 0, pages: int = 1) -> int:
 
 
 def failed(s: Served, number: int, times: int = 1) -> None:
-    assert (s.counters.io_errors, s.counters.errors, s.server.last_io_errno) == (times, times, number)
+    assert (s.counters.io_errors, s.counters.errors, s.vbd.last_io_errno) == (times, times, number)
     assert (s.counters.bad_requests, s.counters.map_errors) == (0, 0)
 
 
@@ -51,7 +51,7 @@ def test_no_space_left(descriptor: Opener, serve: Serve, mode: GrantMode) -> Non
     assert one(s, Op.WRITE) == Status.ERROR
     failed(s, errno.ENOSPC)
     assert one(s, Op.READ) == 0
-    assert s.server.poisoned == 0
+    assert s.vbd.poisoned == 0
     assert one(s, Op.WRITE) == Status.ERROR, "tried again, not refused"
     failed(s, errno.ENOSPC, 2)
 
@@ -104,7 +104,7 @@ def test_failed_flush_poisons(descriptor: Opener, serve: Serve, mode: GrantMode,
     assert one(s, Op.WRITE) == 0
     assert one(s, op, 0, pages) == Status.ERROR
     failed(s, errno.EINVAL)
-    assert s.server.poisoned == errno.EINVAL
+    assert s.vbd.poisoned == errno.EINVAL
     assert s.counters.bytes_written == PAGE, "the data behind a failed flush is not written"
     assert s.counters.flushes == 0
     moved = s.counters.maps + s.counters.copies
@@ -126,7 +126,7 @@ def test_poison_outlives_a_stop(descriptor: Opener, serve: Serve) -> None:
     s.stop()
     s.start()
     assert one(s, Op.WRITE) == Status.ERROR
-    assert s.server.poisoned == errno.EINVAL
+    assert s.vbd.poisoned == errno.EINVAL
 
 
 def test_discard_that_the_image_cannot_do(descriptor: Opener, serve: Serve) -> None:
@@ -134,7 +134,7 @@ def test_discard_that_the_image_cannot_do(descriptor: Opener, serve: Serve) -> N
     s = serve(image=descriptor("/proc/self/comm"), sectors=100, discard=True)
     assert s.front.do(s.front.layout.discard(1, 0, 8))[0].status == Status.EOPNOTSUPP
     failed(s, errno.EOPNOTSUPP)
-    assert s.server.poisoned == 0
+    assert s.vbd.poisoned == 0
     s = serve(image=descriptor("/dev/zero"), sectors=100, discard=True)
     assert s.front.do(s.front.layout.discard(1, 0, 8))[0].status == Status.ERROR
     failed(s, errno.ENODEV)

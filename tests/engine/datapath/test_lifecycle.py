@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.datapath.conftest import Serve
 from tests.engine.datapath.frontend import Frontend, whole
-from usblkback_tui.engine.datapath.ring import End, GrantMode, RingConfig, RingServer
+from usblkback_tui.engine.datapath.ring import End, GrantMode, RingConfig, RingServer, Vbd, VbdConfig
 from usblkback_tui.engine.host.seam import ChannelOps, GrantOps
 from usblkback_tui.protocol.blkif import Op
 
@@ -133,14 +133,14 @@ def test_a_closed_ring_can_be_asked_anything(serve: Serve) -> None:
     assert last.responses == 3
     assert s.server.counters() == last
     assert sum(s.server.latency().read.counts) == 3
-    assert (s.server.poisoned, s.server.last_io_errno, s.server.trace()) == (0, 0, ())
+    assert (s.vbd.poisoned, s.vbd.last_io_errno, s.server.trace()) == (0, 0, ())
     s.server.stop()
     assert s.server.close() == last
 
 
 @pytest.mark.parametrize(
     "impossible",
-    [{"ring_pages": 0}, {"ring_pages": 3}, {"max_segments": 4097}, {"grant_mode": GrantMode.COPY}],
+    [{"ring_pages": 0}, {"ring_pages": 3}, {"ring_pages": 32}, {"max_segments": 4097}, {"grant_mode": GrantMode.COPY}],
     ids=str,
 )
 def test_impossible_configuration(image: Path, impossible: dict[str, Any]) -> None:
@@ -151,17 +151,18 @@ def test_impossible_configuration(image: Path, impossible: dict[str, Any]) -> No
             "domid": 1,
             "ring_address": 0,
             "ring_pages": 1,
-            "image_fd": file.fileno(),
-            "sectors": 8,
             "grant_mode": GrantMode.MAP,
         }
         with pytest.raises(MemoryError):
-            RingServer(RingConfig(**{**config, **impossible}))
+            RingServer(Vbd(VbdConfig(file.fileno(), 8)), RingConfig(**{**config, **impossible}))
 
 
-def test_unknown_protocol(image: Path) -> None:
+def test_unknown_protocol() -> None:
     with pytest.raises(ValueError, match="sparc"):
-        RingServer(RingConfig(GrantOps(1, 1, 1), ChannelOps(1, 0, 1, 1, 1, 1), 1, 0, 1, 0, 8, protocol="sparc"))
+        RingServer(
+            Vbd(VbdConfig(0, 8)),
+            RingConfig(GrantOps(1, 1, 1), ChannelOps(1, 0, 1, 1, 1, 1), 1, 0, 1, protocol="sparc"),
+        )
 
 
 def test_rings_of_several_guests_at_once(serve: Serve) -> None:

@@ -12,7 +12,6 @@ import pytest
 from tests.engine.datapath.conftest import IMAGE_BYTES, Serve
 from tests.engine.datapath.frontend import whole
 from tests.engine.datapath.layouts import Response, Segment
-from usblkback_tui.engine.datapath._core import lib
 from usblkback_tui.engine.datapath.ring import GrantMode
 from usblkback_tui.protocol.blkif import PAGE, SECTOR, Op, Status
 
@@ -183,7 +182,7 @@ def test_resize_moves_the_bound(serve: Serve) -> None:
     s = serve(sectors=8)
     request = s.front.layout.rw(Op.READ, ID, 8, whole([s.front.page()]))
     assert s.front.do(request) == answered(Op.READ, Status.ERROR)
-    lib.usblk_ring_set_sectors(s.server._ring, 16)
+    s.vbd.set_sectors(16)
     assert s.front.do(request) == answered(Op.READ)
-    lib.usblk_ring_set_sectors(s.server._ring, 15)
+    s.vbd.set_sectors(15)
     assert s.front.do(request) == answered(Op.READ, Status.ERROR)

@@ -9,7 +9,18 @@ from cffi import FFI
 HERE = "usblkback_tui/engine/datapath"
 """Relative to the project's root, from where setuptools runs this file."""
 
-SOURCES = ["ring.c", "request.c", "grants.c", "io_sync.c", "wait.c"]
+SOURCES = [
+    "ring.c",
+    "request.c",
+    "grants.c",
+    "vbd.c",
+    "log.c",
+    "poller.c",
+    "wait.c",
+    "io.c",
+    "io_sync.c",
+    "io_null.c",
+]
 
 flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]
 if os.environ.get("USBLK_WERROR"):

@@ -3,9 +3,10 @@
  * A guest's pages in our memory, in one of three ways:
  *
  *   persistent  a page stays mapped after the request, because both ends agreed that the frontend will not take it back;
- *               looked up by grant reference, the least recently used one is unmapped to stay within the budget
+ *               looked up by grant reference, the least recently used one is unmapped to stay within the budgets
  *   copy        the hypervisor copies between the page and a buffer of ours; nothing is ever mapped
- *   map         all pages of a request are mapped side by side and unmapped before it is answered
+ *   map         all pages of a request are mapped side by side and unmapped before it is answered; where a page must not
+ *               be mapped twice at a time, they are looked up as persistent ones are, and none is kept
  *
  * Pages we only read from are mapped read-only where the frontend may have granted them so.  Each page mapped is counted
  * and must be unmapped once: usblk_stats.maps == unmaps + grants_mapped.
@@ -44,7 +45,9 @@ typedef int copy_fn(void *handle, uint32_t count, struct copy_segment *segs);
 struct entry {
 	uint32_t gref;
 	bool writable;
+	bool kept;		/* counted in the budgets: stays when nobody uses it any more */
 	uint32_t in_use;
+	uint32_t last_trim;	/* grants->trims when it was used last */
 	void *page;
 	int32_t next;		/* in its hash chain, or in the free list */
 	int32_t newer, older;	/* in the LRU list */
@@ -57,15 +60,21 @@ struct usblk_grants {
 	copy_fn *copy;
 	uint32_t domid;
 	int mode;
+	bool cached;			/* pages are looked up by reference, kept or not */
+	uint32_t max_map_pages;
 	struct usblk_stats *stats;
 
 	uint32_t *refs;			/* room for one request */
 	struct copy_segment *copies;
+	size_t buffered, max_buffered;	/* bytes of all requests' copy buffers */
 
 	struct entry *entries;
 	int32_t *buckets;
 	uint32_t bucket_mask;
-	uint32_t nr_entries, nr_cached, budget;
+	uint32_t nr_entries, nr_cached;
+	uint32_t nr_kept, max_kept;
+	struct usblk_budget *budget;	/* of the process */
+	uint32_t trims, idle_trims;
 	int32_t free, newest, oldest;
 };
 
@@ -136,6 +145,10 @@ static void cache_drop(struct usblk_grants *grants, int32_t i)
 		link = &grants->entries[*link].next;
 	*link = e->next;
 	lru_remove(grants, i);
+	if (e->kept) {
+		grants->nr_kept--;
+		usblk_budget_give(grants->budget);
+	}
 	unmap_pages(grants, e->page, 1);
 	e->next = grants->free;
 	grants->free = i;
@@ -151,51 +164,68 @@ static int32_t cache_find(struct usblk_grants *grants, uint32_t gref)
 	return i;
 }
 
-/* Unmap idle pages, least recently used first, until at most `limit` are cached or all others are in use. */
-static void cache_shrink(struct usblk_grants *grants, uint32_t limit)
+/* Unmap up to `nr` pages that nobody uses, least recently used first; how many it were. */
+static uint32_t cache_evict(struct usblk_grants *grants, uint32_t nr)
 {
 	int32_t i = grants->oldest;
+	uint32_t done = 0;
 
-	while (grants->nr_cached > limit && i != NONE) {
+	while (done < nr && i != NONE) {
 		int32_t newer = grants->entries[i].newer;
 
-		if (!grants->entries[i].in_use)
+		if (!grants->entries[i].in_use) {
 			cache_drop(grants, i);
+			done++;
+		}
 		i = newer;
 	}
+	stat_add(&grants->stats->evictions, done);
+	return done;
+}
+
+/* Whether one more page may be kept; the least recently used one makes room if it must. */
+static bool cache_may_keep(struct usblk_grants *grants)
+{
+	if (!grants->max_kept)
+		return false;
+	if (grants->nr_kept < grants->max_kept && usblk_budget_take(grants->budget))
+		return true;
+	return cache_evict(grants, 1) && usblk_budget_take(grants->budget);
 }
 
 static int32_t cache_insert(struct usblk_grants *grants, uint32_t gref, bool from_guest)
 {
-	bool writable = true;
+	bool persistent = grants->mode == USBLK_GRANT_PERSISTENT, writable = persistent || !from_guest;
 	struct entry *e;
 	int32_t i, *bucket;
 	void *page;
+	bool kept;
 
+	kept = cache_may_keep(grants);
 	if (grants->free == NONE)
-		cache_shrink(grants, grants->nr_cached - 1);
-	if (grants->free == NONE)
-		return NONE;
-	page = map_pages(grants, &gref, 1, true);
-	if (!page && grants->nr_cached) {
+		cache_evict(grants, 1);
+	page = grants->free == NONE ? NULL : map_pages(grants, &gref, 1, writable);
+	if (!page && grants->nr_cached && cache_evict(grants, (grants->nr_cached + 1) / 2))
 		/* perhaps the host has no room for one more mapping: try again with fewer of our own */
-		cache_shrink(grants, grants->nr_cached / 2);
-		page = map_pages(grants, &gref, 1, true);
-	}
-	if (!page && from_guest) {	/* data a frontend granted read-only */
+		page = map_pages(grants, &gref, 1, writable);
+	if (!page && writable && from_guest && grants->free != NONE) {	/* data a frontend granted read-only */
 		writable = false;
 		page = map_pages(grants, &gref, 1, false);
 	}
-	if (!page)
+	if (!page) {
+		if (kept)
+			usblk_budget_give(grants->budget);
 		return NONE;
+	}
 	i = grants->free;
 	e = &grants->entries[i];
 	grants->free = e->next;
 	bucket = bucket_of(grants, gref);
-	*e = (struct entry){ .gref = gref, .writable = writable, .page = page, .next = *bucket };
+	*e = (struct entry){ .gref = gref, .writable = writable, .kept = kept, .page = page, .next = *bucket };
 	*bucket = i;
 	lru_add(grants, i);
 	grants->nr_cached++;
+	grants->nr_kept += kept;
 	return i;
 }
 
@@ -219,23 +249,29 @@ static int32_t cache_hold(struct usblk_grants *grants, uint32_t gref, bool from_
 		lru_add(grants, i);
 	}
 	grants->entries[i].in_use++;
+	grants->entries[i].last_trim = grants->trims;
 	return i;
 }
 
-static void cache_release(struct usblk_grants *grants, struct usblk_req *req)
+static void cache_release(struct usblk_grants *grants, int32_t i)
 {
-	while (req->nr_held)
-		grants->entries[req->held[--req->nr_held]].in_use--;
-	cache_shrink(grants, grants->budget);
+	if (!--grants->entries[i].in_use && !grants->entries[i].kept)
+		cache_drop(grants, i);
 }
 
-static int cache_init(struct usblk_grants *grants, uint32_t budget, uint32_t extra)
+static void cache_release_all(struct usblk_grants *grants, struct usblk_req *req)
+{
+	while (req->nr_held)
+		cache_release(grants, req->held[--req->nr_held]);
+}
+
+static int cache_init(struct usblk_grants *grants, uint32_t max_kept, uint32_t in_flight)
 {
 	uint32_t buckets = 64;
 
-	/* a request may hold more pages than the budget allows to keep */
-	grants->nr_entries = budget + extra;
-	grants->budget = budget;
+	/* requests may hold more pages than may be kept */
+	grants->nr_entries = max_kept + in_flight;
+	grants->max_kept = max_kept;
 	while (buckets < grants->nr_entries)
 		buckets *= 2;
 	grants->bucket_mask = buckets - 1;
@@ -295,6 +331,33 @@ static int copy_page(struct usblk_grants *grants, uint32_t gref, uint8_t *ret)
 
 /* one request ----------------------------------------------------------------------------------------------------- */
 
+/* Room for the request's data in memory of ours.  Buffers are kept, but not more of them than requests may need at a time. */
+static bool buffer_get(struct usblk_grants *grants, struct usblk_req *req)
+{
+	size_t need = (size_t)req->nr_sectors << USBLK_SECTOR_SHIFT, size = USBLK_PAGE_SIZE;
+
+	if (req->buffer_size >= need)
+		return true;
+	while (size < need)
+		size *= 2;
+	usblk_grants_drop_buffer(grants, req);
+	if (posix_memalign(&req->buffer, USBLK_PAGE_SIZE, size)) {
+		req->buffer = NULL;
+		return false;
+	}
+	req->buffer_size = size;
+	grants->buffered += size;
+	return true;
+}
+
+void usblk_grants_drop_buffer(struct usblk_grants *grants, struct usblk_req *req)
+{
+	grants->buffered -= req->buffer_size;
+	free(req->buffer);
+	req->buffer = NULL;
+	req->buffer_size = 0;
+}
+
 /* Add bytes to the request's iovec; what lies side by side becomes one element. */
 static void add_iov(struct usblk_req *req, uint8_t *base, size_t length)
 {
@@ -318,15 +381,14 @@ int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_
 	for (uint32_t i = 0; i < req->nr_indirect; i++, ret += USBLK_PAGE_SIZE) {
 		uint32_t gref = req->indirect[i];
 
-		if (grants->mode == USBLK_GRANT_PERSISTENT) {
+		if (grants->cached) {
 			int32_t held = cache_hold(grants, gref, true);
 
 			if (held == NONE)
 				return -1;
 			memcpy(ret, grants->entries[held].page, USBLK_PAGE_SIZE);
-			grants->entries[held].in_use--;
 			/* now: a request refused for its segments holds nothing, and is never given back */
-			cache_shrink(grants, grants->budget);
+			cache_release(grants, held);
 		} else if (grants->mode == USBLK_GRANT_COPY) {
 			if (copy_page(grants, gref, ret))
 				return -1;
@@ -344,69 +406,111 @@ int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_
 	return 0;
 }
 
+static int hold_pages(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
+{
+	for (uint32_t i = 0; i < req->nr_segs; i++) {
+		int32_t held = cache_hold(grants, req->segs[i].gref, from_guest);
+
+		if (held == NONE) {
+			cache_release_all(grants, req);
+			return -1;
+		}
+		req->held[req->nr_held++] = held;
+		add_seg(req, &req->segs[i], grants->entries[held].page);
+	}
+	return 0;
+}
+
+static void unmap_request(struct usblk_grants *grants, struct usblk_req *req)
+{
+	for (uint32_t done = 0; done < req->nr_mapped; done += grants->max_map_pages) {
+		uint32_t left = req->nr_mapped - done;
+
+		unmap_pages(grants, req->mapped[done / grants->max_map_pages],
+			    left < grants->max_map_pages ? left : grants->max_map_pages);
+	}
+	req->nr_mapped = 0;
+}
+
+static int map_request(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
+{
+	for (uint32_t i = 0; i < req->nr_segs; i++)
+		grants->refs[i] = req->segs[i].gref;
+	while (req->nr_mapped < req->nr_segs) {
+		uint32_t first = req->nr_mapped, nr = req->nr_segs - first;
+		uint8_t *page;
+
+		if (nr > grants->max_map_pages)
+			nr = grants->max_map_pages;
+		page = map_pages(grants, grants->refs + first, nr, !from_guest);
+		if (!page) {
+			unmap_request(grants, req);
+			return -1;
+		}
+		req->mapped[first / grants->max_map_pages] = page;
+		req->nr_mapped += nr;
+		for (uint32_t i = 0; i < nr; i++, page += USBLK_PAGE_SIZE)
+			add_seg(req, &req->segs[first + i], page);
+	}
+	return 0;
+}
+
 /*
  * Make the request's data reachable through req->iov.  from_guest: we read the pages (a write to the disk).
  * On failure (-1) nothing stays held; call usblk_grants_put() only after success.
  */
 int usblk_grants_get(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
 {
-	uint8_t *page;
-
 	req->nr_iov = 0;
 	if (!req->nr_segs)
 		return 0;
-	switch (grants->mode) {
-	case USBLK_GRANT_PERSISTENT:
-		for (uint32_t i = 0; i < req->nr_segs; i++) {
-			int32_t held = cache_hold(grants, req->segs[i].gref, from_guest);
-
-			if (held == NONE) {
-				cache_release(grants, req);
-				return -1;
-			}
-			req->held[req->nr_held++] = held;
-			add_seg(req, &req->segs[i], grants->entries[held].page);
-		}
-		return 0;
-	case USBLK_GRANT_COPY:
-		if (!req->buffer &&
-		    posix_memalign(&req->buffer, USBLK_PAGE_SIZE, (size_t)USBLK_PAGE_SIZE * grants->nr_entries)) {
-			req->buffer = NULL;
-			return -1;
-		}
-		if (from_guest && copy_data(grants, req, true))
+	if (grants->mode == USBLK_GRANT_COPY) {
+		if (!buffer_get(grants, req) || (from_guest && copy_data(grants, req, true)))
 			return -1;
 		add_iov(req, req->buffer, (size_t)req->nr_sectors << USBLK_SECTOR_SHIFT);
 		return 0;
-	default:
-		for (uint32_t i = 0; i < req->nr_segs; i++)
-			grants->refs[i] = req->segs[i].gref;
-		page = map_pages(grants, grants->refs, req->nr_segs, !from_guest);
-		if (!page)
-			return -1;
-		req->mapped = page;
-		req->nr_mapped = req->nr_segs;
-		for (uint32_t i = 0; i < req->nr_segs; i++, page += USBLK_PAGE_SIZE)
-			add_seg(req, &req->segs[i], page);
-		return 0;
 	}
+	return grants->cached ? hold_pages(grants, req, from_guest) : map_request(grants, req, from_guest);
 }
 
 /* Give the pages back before the request is answered; to_guest: first bring what was read.  -1: it did not arrive. */
 int usblk_grants_put(struct usblk_grants *grants, struct usblk_req *req, bool to_guest)
 {
-	if (req->nr_held)
-		cache_release(grants, req);
-	if (req->nr_mapped) {
-		unmap_pages(grants, req->mapped, req->nr_mapped);
-		req->nr_mapped = 0;
+	int rc = 0;
+
+	cache_release_all(grants, req);
+	unmap_request(grants, req);
+	if (grants->mode == USBLK_GRANT_COPY) {
+		if (to_guest && req->nr_segs)
+			rc = copy_data(grants, req, false);
+		if (grants->buffered > grants->max_buffered)
+			usblk_grants_drop_buffer(grants, req);
 	}
-	if (grants->mode == USBLK_GRANT_COPY && to_guest && req->nr_segs)
-		return copy_data(grants, req, false);
-	return 0;
+	return rc;
 }
 
-struct usblk_grants *usblk_grants_create(const struct usblk_config *config, struct usblk_stats *stats)
+/* Unmap the kept pages that nobody has used since the last few calls of this. */
+void usblk_grants_trim(struct usblk_grants *grants)
+{
+	int32_t i = grants->oldest;
+
+	grants->trims++;
+	while (i != NONE) {
+		struct entry *e = &grants->entries[i];
+		int32_t newer = e->newer;
+
+		if (grants->trims - e->last_trim <= grants->idle_trims)
+			break;	/* the others were used later */
+		if (!e->in_use) {
+			cache_drop(grants, i);
+			stat_add(&grants->stats->idle_releases, 1);
+		}
+		i = newer;
+	}
+}
+
+/* `in_flight`: pages that all requests under way may need at a time. */
+struct usblk_grants *usblk_grants_create(const struct usblk_config *config, struct usblk_stats *stats, uint32_t in_flight)
 {
 	struct usblk_grants *grants = calloc(1, sizeof(*grants));
 	uint32_t segs = config->max_segments > USBLK_SEGMENTS_DIRECT ? config->max_segments : USBLK_SEGMENTS_DIRECT;
@@ -420,14 +524,18 @@ struct usblk_grants *usblk_grants_create(const struct usblk_config *config, stru
 	grants->copy = (copy_fn *)config->grant_copy;
 	grants->domid = config->domid;
 	grants->mode = config->grant_mode;
+	grants->cached = persistent || (config->grant_mode == USBLK_GRANT_MAP && config->single_map);
+	grants->max_map_pages = config->max_map_pages ? config->max_map_pages : USBLK_MAX_SEGMENTS;
+	grants->max_buffered = (size_t)in_flight * USBLK_PAGE_SIZE;
+	grants->idle_trims = config->idle_trims;
+	grants->budget = config->budget;
 	grants->stats = stats;
-	grants->free = persistent ? 0 : NONE;
+	grants->free = grants->cached ? 0 : NONE;
 	grants->newest = grants->oldest = NONE;
-	grants->nr_entries = segs;
 	grants->refs = calloc(segs, sizeof(*grants->refs));
 	grants->copies = calloc(segs, sizeof(*grants->copies));
 	if (!grants->refs || !grants->copies ||
-	    (persistent && cache_init(grants, config->persistent_pages, segs))) {
+	    (grants->cached && cache_init(grants, persistent ? config->persistent_pages : 0, in_flight))) {
 		usblk_grants_destroy(grants);
 		return NULL;
 	}

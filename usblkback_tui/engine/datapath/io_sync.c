@@ -8,15 +8,13 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "usblk.h"
 
 struct io_sync {
 	struct usblk_io io;
-	int fd;
-	bool block_device;
+	const struct usblk_vbd *vbd;
 };
 
 static ssize_t move(int fd, const struct iovec *iov, int nr, off_t offset, bool write)
@@ -29,7 +27,7 @@ static ssize_t move(int fd, const struct iovec *iov, int nr, off_t offset, bool 
 }
 
 /* Move all of iov; a short transfer goes on where it stopped, an end of file is EIO. */
-static int transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool write)
+int usblk_sync_transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool write)
 {
 	while (nr > 0) {
 		ssize_t n = move(fd, iov, nr < IOV_MAX ? nr : IOV_MAX, (off_t)offset, write);
@@ -55,59 +53,89 @@ static int transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool wri
 	return 0;
 }
 
-static int flush(const struct io_sync *sync)
+static int flush(int fd)
 {
 	int rc;
 
 	do {
-		rc = fdatasync(sync->fd);
+		rc = fdatasync(fd);
 	} while (rc && errno == EINTR);
 	return rc ? errno : 0;
 }
 
-static int discard(const struct io_sync *sync, uint64_t offset, uint64_t length)
+static int blkdiscard(int fd, unsigned long command, uint64_t offset, uint64_t length)
 {
 	uint64_t range[2] = { offset, length };
 	int rc;
 
 	do {
-		if (sync->block_device)
-			rc = ioctl(sync->fd, BLKDISCARD, range);
-		else
-			rc = fallocate(sync->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-				       (off_t)length);
+		rc = ioctl(fd, command, range);
 	} while (rc && errno == EINTR);
 	return rc ? errno : 0;
 }
 
-static int submit(struct usblk_io *io, struct usblk_req *req)
+static int punch_hole(int fd, uint64_t offset, uint64_t length)
 {
-	struct io_sync *sync = (struct io_sync *)io;
+	int rc;
+
+	do {
+		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+	} while (rc && errno == EINTR);
+	return rc ? errno : 0;
+}
+
+/*
+ * A discard is a wish: of a block device only whole pieces of its granularity can go, and what sticks out stays.  A secure
+ * one is an order: all of it, or an error.
+ */
+static int discard(const struct usblk_vbd *vbd, const struct usblk_req *req)
+{
+	uint64_t offset = req->sector << USBLK_SECTOR_SHIFT, length = req->nr_sectors << USBLK_SECTOR_SHIFT;
+	uint64_t piece = vbd->config.discard_granularity, shift = vbd->config.discard_alignment % piece;
+	uint64_t first, end;
+	int fd = vbd->config.image_fd;
+
+	if (req->nr_segs & BLKIF_DISCARD_SECURE)
+		return blkdiscard(fd, BLKSECDISCARD, offset, length);
+	if (!vbd->block_device)
+		return punch_hole(fd, offset, length);
+	first = offset <= shift ? shift : shift + (offset - shift + piece - 1) / piece * piece;
+	end = offset + length <= shift ? 0 : shift + (offset + length - shift) / piece * piece;
+	return first < end ? blkdiscard(fd, BLKDISCARD, first, end - first) : 0;
+}
+
+int usblk_sync_request(const struct usblk_vbd *vbd, struct usblk_req *req)
+{
 	uint64_t offset = req->sector << USBLK_SECTOR_SHIFT;
-	int error = 0;
+	int error = 0, fd = vbd->config.image_fd;
 
 	switch (req->action) {
 	case BLKIF_OP_READ:
-		return transfer(sync->fd, req->iov, req->nr_iov, offset, false);
+		return usblk_sync_transfer(fd, req->iov, req->nr_iov, offset, false);
 	case BLKIF_OP_WRITE:
-		return transfer(sync->fd, req->iov, req->nr_iov, offset, true);
+		return usblk_sync_transfer(fd, req->iov, req->nr_iov, offset, true);
 	case BLKIF_OP_FLUSH_DISKCACHE:
-		error = flush(sync);
+		error = flush(fd);
 		if (!error && req->nr_iov)
-			error = transfer(sync->fd, req->iov, req->nr_iov, offset, true);
+			error = usblk_sync_transfer(fd, req->iov, req->nr_iov, offset, true);
 		return error;
 	case BLKIF_OP_WRITE_BARRIER:
 		/* what came before is durable before it, and it is durable before it is answered */
-		error = flush(sync);
+		error = flush(fd);
 		if (!error && req->nr_iov)
-			error = transfer(sync->fd, req->iov, req->nr_iov, offset, true);
+			error = usblk_sync_transfer(fd, req->iov, req->nr_iov, offset, true);
 		if (!error && req->nr_iov)
-			error = flush(sync);
+			error = flush(fd);
 		return error;
 	case BLKIF_OP_DISCARD:
-		return discard(sync, offset, req->nr_sectors << USBLK_SECTOR_SHIFT);
+		return discard(vbd, req);
 	}
 	return EINVAL;
+}
+
+static int submit(struct usblk_io *io, struct usblk_req *req)
+{
+	return usblk_sync_request(((struct io_sync *)io)->vbd, req);
 }
 
 static void destroy(struct usblk_io *io)
@@ -115,15 +143,13 @@ static void destroy(struct usblk_io *io)
 	free(io);
 }
 
-struct usblk_io *usblk_io_sync_create(int image_fd)
+struct usblk_io *usblk_io_sync_create(const struct usblk_vbd *vbd)
 {
 	struct io_sync *sync = calloc(1, sizeof(*sync));
-	struct stat st;
 
 	if (!sync)
 		return NULL;
-	sync->io = (struct usblk_io){ .name = "sync", .fd = -1, .submit = submit, .destroy = destroy };
-	sync->fd = image_fd;
-	sync->block_device = fstat(image_fd, &st) == 0 && S_ISBLK(st.st_mode);
+	sync->io = (struct usblk_io){ .kind = USBLK_IO_SYNC, .depth = 1, .fd = -1, .submit = submit, .destroy = destroy };
+	sync->vbd = vbd;
 	return &sync->io;
 }

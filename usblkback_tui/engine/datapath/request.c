@@ -87,7 +87,7 @@ void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct us
 }
 
 /* Everything that can be said without looking at the segments themselves. */
-enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usblk_config *config)
+enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usblk_vbd_config *vbd, uint32_t max_segments)
 {
 	switch (req->op) {
 	case BLKIF_OP_READ:
@@ -95,26 +95,26 @@ enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usb
 	case BLKIF_OP_WRITE:
 		if (req->nr_segs < 1 || req->nr_segs > USBLK_SEGMENTS_DIRECT)
 			return USBLK_BAD;
-		return config->readonly ? USBLK_READONLY : USBLK_VALID;
+		return vbd->readonly ? USBLK_READONLY : USBLK_VALID;
 	case BLKIF_OP_WRITE_BARRIER:
 	case BLKIF_OP_FLUSH_DISKCACHE:
 		/* both may carry data, and without data both are a flush */
 		if (req->nr_segs > USBLK_SEGMENTS_DIRECT)
 			return USBLK_BAD;
-		return req->nr_segs && config->readonly ? USBLK_READONLY : USBLK_VALID;
+		return req->nr_segs && vbd->readonly ? USBLK_READONLY : USBLK_VALID;
 	case BLKIF_OP_DISCARD:
-		if (config->readonly)
+		if (vbd->readonly)
 			return USBLK_READONLY;
-		if (!config->discard || (req->nr_segs & BLKIF_DISCARD_SECURE))
+		if (!vbd->discard || ((req->nr_segs & BLKIF_DISCARD_SECURE) && !vbd->secure_discard))
 			return USBLK_NOT_OFFERED;
 		return req->nr_sectors ? USBLK_VALID : USBLK_BAD;
 	case BLKIF_OP_INDIRECT:
 		if (req->action != BLKIF_OP_READ && req->action != BLKIF_OP_WRITE)
 			return USBLK_BAD;
-		if (req->nr_segs < 1 || req->nr_segs > config->max_segments ||
+		if (req->nr_segs < 1 || req->nr_segs > max_segments ||
 		    req->nr_indirect > USBLK_MAX_INDIRECT_PAGES)
 			return USBLK_BAD;
-		return req->action == BLKIF_OP_WRITE && config->readonly ? USBLK_READONLY : USBLK_VALID;
+		return req->action == BLKIF_OP_WRITE && vbd->readonly ? USBLK_READONLY : USBLK_VALID;
 	default:
 		return USBLK_BAD;
 	}

@@ -25,33 +25,41 @@ typedef int port_fn(void *handle, uint32_t port);
 
 struct usblk_ring {
 	struct usblk_config config;
+	struct usblk_vbd *vbd;
 	struct sring *shared;
 	const struct usblk_layout *layout;
 	uint32_t size;
 	uint32_t req_cons;		/* next request to copy */
 	uint32_t rsp_prod_pvt;		/* next response to write */
 	uint32_t rsp_published;
-	uint64_t sectors;
+	uint64_t unpublished_ns;	/* when the oldest response not yet published was written */
 
-	pending_fn *pending;
+	pending_fn *pending, *wait;
 	port_fn *unmask, *notify;
 
 	struct usblk_grants *grants;
 	struct usblk_io *io;
-	struct usblk_req *reqs;		/* one for each slot */
+	struct usblk_req *reqs;		/* one for each request that can be under way */
 	struct usblk_req **free;
-	uint32_t nr_free;
+	uint32_t nr_reqs, nr_free;
+	uint32_t segs_under_way;
+	struct usblk_req *alone;	/* waits until it is the only one: see usblk.h */
 	uint8_t *indirect;		/* copies of one request's indirect pages */
 
-	int stop_fd;
-	int stopping;
+	int stop_fd;			/* an eventfd that wakes the ring, for whatever reason */
+	int stopping, trimming;		/* asked for by other threads */
 	bool notify_failed;
 	bool masked;			/* we took an event and have not unmasked the port since */
 
-	struct usblk_stats stats;
-	uint64_t trace_seq;
-	struct usblk_trace trace[USBLK_TRACE_SIZE];
+	struct usblk_poller poller;
+	struct usblk_log log;
 };
+
+/*
+ * Pages that requests under way may need at a time: a request more is taken while there are fewer.  The largest ring has
+ * room for 2 million, and a guest must not make us hold that much.
+ */
+#define SEGMENTS_UNDER_WAY 8192u
 
 /* answers --------------------------------------------------------------------------------------------------------- */
 
@@ -67,58 +75,12 @@ static void publish(struct usblk_ring *ring)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	event = __atomic_load_n(&ring->shared->rsp_event, __ATOMIC_RELAXED);
 	if ((uint32_t)(new - event) < (uint32_t)(new - old)) {
-		stat_add(&ring->stats.notifies_sent, 1);
+		stat_add(&ring->log.stats.notifies_sent, 1);
 		if (ring->notify((void *)ring->config.channel_handle, ring->config.channel_port))
 			ring->notify_failed = true;
 	} else {
-		stat_add(&ring->stats.notifies_suppressed, 1);
+		stat_add(&ring->log.stats.notifies_suppressed, 1);
 	}
-}
-
-static enum usblk_op op_of(const struct usblk_req *req)
-{
-	switch (req->action) {
-	case BLKIF_OP_READ:
-		return USBLK_READ;
-	case BLKIF_OP_DISCARD:
-		return USBLK_DISCARD;
-	case BLKIF_OP_WRITE:
-		return USBLK_WRITE;
-	default:
-		return req->nr_sectors ? USBLK_WRITE : USBLK_FLUSH;
-	}
-}
-
-static void record(struct usblk_ring *ring, const struct usblk_req *req, int16_t status)
-{
-	uint64_t now = usblk_now_ns(), latency = now - req->start_ns, seq = ring->trace_seq + 1;
-	struct usblk_trace *trace = &ring->trace[seq % USBLK_TRACE_SIZE];
-	struct usblk_stats *stats = &ring->stats;
-
-	if (status == BLKIF_RSP_OKAY) {
-		enum usblk_op op = op_of(req);
-
-		stat_add(&stats->requests[op], 1);
-		stat_add(&stats->bytes[op], req->nr_sectors << USBLK_SECTOR_SHIFT);
-		stat_add(&stats->latency[op][latency_bucket(latency)], 1);
-	} else {
-		stat_add(&stats->errors, 1);
-	}
-	stat_add(&stats->responses, 1);	/* last: who sees it counted sees the rest of it too */
-	/* seq is 0 while the entry changes: a reader that sees the same one before and after has a whole entry */
-	__atomic_store_n(&trace->seq, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	trace->time_ns = now;
-	trace->latency_ns = latency;
-	trace->id = req->id;
-	trace->sector = req->sector;
-	trace->nr_sectors = (uint32_t)req->nr_sectors;
-	trace->segments = req->op == BLKIF_OP_DISCARD ? 0 : req->nr_segs;
-	trace->status = status;
-	trace->op = req->op == BLKIF_OP_INDIRECT ? req->action : req->op;
-	trace->indirect = req->op == BLKIF_OP_INDIRECT;
-	__atomic_store_n(&trace->seq, seq, __ATOMIC_RELEASE);
-	__atomic_store_n(&ring->trace_seq, seq, __ATOMIC_RELEASE);
 }
 
 /*
@@ -129,15 +91,21 @@ static void answer(struct usblk_ring *ring, struct usblk_req *req, int16_t statu
 {
 	uint8_t rsp[16] = { 0 };
 	uint32_t slot = ring->rsp_prod_pvt & (ring->size - 1);
+	uint64_t now = usblk_now_ns();
 
 	memcpy(rsp, &req->id, 8);
 	rsp[8] = req->action;
 	memcpy(rsp + 10, &status, 2);
 	memcpy(ring->shared->slots + (size_t)slot * ring->layout->slot_size, rsp, ring->layout->rsp_size);
-	ring->rsp_prod_pvt++;
-	record(ring, req, status);
+	if (ring->rsp_prod_pvt++ == ring->rsp_published)
+		ring->unpublished_ns = now;
+	usblk_log_add(&ring->log, req, status, now);
+	if (req->op != BLKIF_OP_DISCARD)
+		ring->segs_under_way -= req->nr_segs;
 	ring->free[ring->nr_free++] = req;
-	if (ring->rsp_prod_pvt - ring->rsp_published >= ring->config.response_batch)
+	/* waiting for others pays while they come fast; where each takes its time, the first must not wait */
+	if (ring->rsp_prod_pvt - ring->rsp_published >= ring->config.response_batch ||
+	    now - ring->unpublished_ns > ring->config.response_wait_us * 1000ull)
 		publish(ring);
 }
 
@@ -146,9 +114,9 @@ static void answer(struct usblk_ring *ring, struct usblk_req *req, int16_t statu
 static void count_barrier(struct usblk_ring *ring, const struct usblk_req *req)
 {
 	if (req->op == BLKIF_OP_WRITE_BARRIER)
-		stat_add(&ring->stats.barriers, 1);
+		stat_add(&ring->log.stats.barriers, 1);
 	if (req->op == BLKIF_OP_INDIRECT)
-		stat_add(&ring->stats.indirect, 1);
+		stat_add(&ring->log.stats.indirect, 1);
 }
 
 /* A finished request goes back to the guest; error is the image's errno. */
@@ -159,27 +127,41 @@ static void finish(struct usblk_ring *ring, struct usblk_req *req, int error)
 	int16_t status = BLKIF_RSP_OKAY;
 
 	if (!discard && usblk_grants_put(ring->grants, req, read && !error)) {
-		stat_add(&ring->stats.map_errors, 1);
+		stat_add(&ring->log.stats.map_errors, 1);
 		status = BLKIF_RSP_ERROR;
 	}
 	if (error) {
-		stat_add(&ring->stats.io_errors, 1);
-		stat_set(&ring->stats.last_io_errno, (uint64_t)error);
+		stat_add(&ring->log.stats.io_errors, 1);
+		__atomic_store_n(&ring->vbd->last_errno, error, __ATOMIC_RELAXED);
 		/* Linux takes an error to an empty flush for "not supported" and drops flushes: writes must fail too */
 		if (flush)
-			stat_set(&ring->stats.poisoned, (uint64_t)error);
+			__atomic_store_n(&ring->vbd->poisoned, error, __ATOMIC_RELEASE);
 		status = discard && error == EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 	}
 	answer(ring, req, status);
 }
 
+/* What came before it is durable before it, and it is durable before it is answered. */
+static bool must_be_alone(const struct usblk_req *req)
+{
+	return req->action == BLKIF_OP_WRITE_BARRIER || (req->action == BLKIF_OP_FLUSH_DISKCACHE && req->nr_segs);
+}
+
+static void submit(struct usblk_ring *ring, struct usblk_req *req)
+{
+	int error = ring->io->submit(ring->io, req);
+
+	if (error != USBLK_IO_QUEUED)
+		finish(ring, req, error);
+}
+
+/* Take a request from the ring's copy to the image, or answer it at once. */
 static void start(struct usblk_ring *ring, struct usblk_req *req)
 {
-	struct usblk_stats *stats = &ring->stats;
+	struct usblk_stats *stats = &ring->log.stats;
 	bool discard = req->op == BLKIF_OP_DISCARD;
-	int error;
 
-	switch (usblk_req_check(req, &ring->config)) {
+	switch (usblk_req_check(req, &ring->vbd->config, ring->config.max_segments)) {
 	case USBLK_VALID:
 		break;
 	case USBLK_BAD:
@@ -192,7 +174,7 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		stat_add(&stats->refused, 1);
 		return answer(ring, req, BLKIF_RSP_EOPNOTSUPP);
 	}
-	if (stats->poisoned && req->action != BLKIF_OP_READ) {
+	if (usblk_vbd_poisoned(ring->vbd) && req->action != BLKIF_OP_READ) {
 		stat_add(&stats->refused, 1);
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
@@ -203,7 +185,7 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		}
 		usblk_segs_parse(req->segs, ring->indirect, req->nr_segs);
 	}
-	if (!usblk_segs_check(req, __atomic_load_n(&ring->sectors, __ATOMIC_RELAXED))) {
+	if (!usblk_segs_check(req, __atomic_load_n(&ring->vbd->sectors, __ATOMIC_RELAXED))) {
 		stat_add(&stats->bad_requests, 1);
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
@@ -212,9 +194,10 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
 	count_barrier(ring, req);
-	error = ring->io->submit(ring->io, req);
-	if (error != USBLK_IO_QUEUED)
-		finish(ring, req, error);
+	if (must_be_alone(req) && ring->nr_free + 1 != ring->nr_reqs)
+		ring->alone = req;
+	else
+		submit(ring, req);
 }
 
 static void reap(struct usblk_ring *ring)
@@ -224,6 +207,11 @@ static void reap(struct usblk_ring *ring)
 
 	while (ring->io->reap && (req = ring->io->reap(ring->io, &error)))
 		finish(ring, req, error);
+	if (ring->alone && ring->nr_free + 1 == ring->nr_reqs) {
+		req = ring->alone;
+		ring->alone = NULL;
+		submit(ring, req);
+	}
 }
 
 /* the loop -------------------------------------------------------------------------------------------------------- */
@@ -236,6 +224,12 @@ static bool stop_asked(const struct usblk_ring *ring)
 static uint32_t read_req_prod(const struct usblk_ring *ring)
 {
 	return __atomic_load_n(&ring->shared->req_prod, __ATOMIC_ACQUIRE);
+}
+
+/* One more request may be taken off the ring. */
+static bool has_room(const struct usblk_ring *ring)
+{
+	return ring->nr_free && !ring->alone && ring->segs_under_way < SEGMENTS_UNDER_WAY;
 }
 
 /* Serve what is on the ring.  Returns the number of requests taken, or -1 when the indices are impossible. */
@@ -256,7 +250,7 @@ static int64_t drain(struct usblk_ring *ring)
 			publish(ring);
 			return -1;
 		}
-		if (!ring->nr_free)
+		if (!has_room(ring))
 			break;
 		shared = ring->shared->slots + (size_t)(ring->req_cons & (ring->size - 1)) * ring->layout->slot_size;
 		memcpy(slot, shared, ring->layout->slot_size);
@@ -265,6 +259,8 @@ static int64_t drain(struct usblk_ring *ring)
 		ring->req_cons++;
 		req = ring->free[--ring->nr_free];
 		usblk_req_parse(req, slot, ring->layout);
+		if (req->op != BLKIF_OP_DISCARD)
+			ring->segs_under_way += req->nr_segs;
 		if (!now)
 			now = usblk_now_ns();
 		req->start_ns = now;
@@ -275,6 +271,8 @@ static int64_t drain(struct usblk_ring *ring)
 			now = 0;
 		}
 	}
+	if (ring->io->kick)
+		ring->io->kick(ring->io);
 	publish(ring);
 	return taken;
 }
@@ -288,64 +286,110 @@ static bool arm(struct usblk_ring *ring)
 }
 
 /* Look for more work for a while before going to sleep. */
-static bool poll_ring(const struct usblk_ring *ring)
+static bool poll_ring(struct usblk_ring *ring)
 {
-	uint64_t end = usblk_now_ns() + ring->config.poll_us * 1000ull;
+	uint64_t began, now, end;
 
+	if (!ring->poller.window_ns)
+		return false;
+	began = now = usblk_now_ns();
+	end = began + ring->poller.window_ns;
+	stat_add(&ring->log.stats.polls, 1);
 	do {
-		for (int i = 0; i < 64; i++) {
-			if (read_req_prod(ring) != ring->req_cons || stop_asked(ring))
+		uint64_t before = now;
+
+		for (int i = 0; i < 32; i++) {
+			if (read_req_prod(ring) != ring->req_cons || stop_asked(ring)) {
+				stat_add(&ring->log.stats.poll_hits, 1);
 				return true;
+			}
 			usblk_relax();
 		}
-	} while (usblk_now_ns() < end);
+		now = usblk_now_ns();
+		if (usblk_poller_preempted(&ring->poller, before, now))
+			return false;
+	} while (now < end);
 	return false;
+}
+
+/* Sleep until the guest, the image or another thread wants something: a set of enum usblk_wake, or -1. */
+static int sleep_ring(struct usblk_ring *ring)
+{
+	void *channel = (void *)ring->config.channel_handle;
+	int wake, port;
+
+	if (ring->wait && ring->io->fd < 0) {
+		port = ring->wait(channel);
+		if (port < 0)
+			return errno == EINTR || errno == EAGAIN ? 0 : -1;
+		if ((uint32_t)port == ring->config.channel_port) {
+			ring->masked = true;
+			return USBLK_WAKE_CHANNEL;
+		}
+		return ring->unmask(channel, (uint32_t)port) ? -1 : USBLK_WAKE_STOP;
+	}
+	wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, ring->io->fd);
+	if (wake > 0 && (wake & USBLK_WAKE_STOP))
+		usblk_stop_clear(ring->stop_fd);
+	if (wake > 0 && (wake & USBLK_WAKE_CHANNEL)) {
+		if (ring->pending(channel) >= 0)
+			ring->masked = true;
+		else if (errno != EAGAIN && errno != EINTR)
+			return -1;
+	}
+	return wake;
+}
+
+/* The image still works on requests and on the guest's pages: nothing may be given back before it has finished. */
+static enum usblk_end settle(struct usblk_ring *ring, enum usblk_end why)
+{
+	while (reap(ring), ring->nr_free != ring->nr_reqs) {
+		if (usblk_wait(-1, -1, ring->io->fd) < 0)
+			usblk_relax();
+	}
+	return why;
 }
 
 int usblk_ring_run(struct usblk_ring *ring)
 {
-	void *channel = (void *)ring->config.channel_handle;
 	bool woken = false;
-	int wake = 0;
 
 	for (;;) {
 		int64_t taken = drain(ring);
+		uint64_t slept;
+		int wake;
 
 		if (taken < 0)
-			return USBLK_END_OVERFLOW;
+			return settle(ring, USBLK_END_OVERFLOW);
 		if (ring->notify_failed)
-			return USBLK_END_NOTIFY;
+			return settle(ring, USBLK_END_NOTIFY);
 		if (woken && !taken)
-			stat_add(&ring->stats.spurious, 1);
+			stat_add(&ring->log.stats.spurious, 1);
 		woken = false;
-		if (stop_asked(ring) && ring->nr_free == ring->size) {
-			usblk_stop_clear(ring->stop_fd);
+		if (stop_asked(ring) && ring->nr_free == ring->nr_reqs) {
 			__atomic_store_n(&ring->stopping, 0, __ATOMIC_RELAXED);
 			return USBLK_END_STOPPED;
 		}
-		if (taken && ring->config.poll_us && poll_ring(ring))
+		if (__atomic_exchange_n(&ring->trimming, 0, __ATOMIC_RELAXED))
+			usblk_grants_trim(ring->grants);
+		if (taken && poll_ring(ring))
 			continue;
-		if (ring->nr_free && !stop_asked(ring) && arm(ring))
+		if (has_room(ring) && !stop_asked(ring) && arm(ring))
 			continue;
 		/* unmasked only now: until we are about to sleep, a storm of events costs the guest, not us (XSA-332) */
 		if (ring->masked) {
-			if (ring->unmask(channel, ring->config.channel_port))
-				return USBLK_END_WAIT;
+			if (ring->unmask((void *)ring->config.channel_handle, ring->config.channel_port))
+				return settle(ring, USBLK_END_WAIT);
 			ring->masked = false;
 		}
-		wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, ring->io->fd);
+		slept = usblk_now_ns();
+		wake = sleep_ring(ring);
 		if (wake < 0)
-			return USBLK_END_WAIT;
-		/* the signal may come after the run that obeyed its flag has ended; left up, this run would never sleep */
-		if ((wake & USBLK_WAKE_STOP) && !stop_asked(ring))
-			usblk_stop_clear(ring->stop_fd);
+			return settle(ring, USBLK_END_WAIT);
 		if (wake & USBLK_WAKE_CHANNEL) {
-			stat_add(&ring->stats.wakeups, 1);
+			stat_add(&ring->log.stats.wakeups, 1);
 			woken = true;
-			if (ring->pending(channel) >= 0)
-				ring->masked = true;
-			else if (errno != EAGAIN && errno != EINTR)
-				return USBLK_END_WAIT;
+			usblk_poller_slept(&ring->poller, slept, usblk_now_ns());
 		}
 	}
 }
@@ -358,18 +402,20 @@ static int create_requests(struct usblk_ring *ring)
 
 	if (segs < USBLK_SEGMENTS_DIRECT)
 		segs = USBLK_SEGMENTS_DIRECT;
-	ring->reqs = calloc(ring->size, sizeof(*ring->reqs));
-	ring->free = calloc(ring->size, sizeof(*ring->free));
+	ring->nr_reqs = ring->io->depth < ring->size ? ring->io->depth : ring->size;
+	ring->reqs = calloc(ring->nr_reqs, sizeof(*ring->reqs));
+	ring->free = calloc(ring->nr_reqs, sizeof(*ring->free));
 	ring->indirect = malloc(USBLK_MAX_INDIRECT_PAGES * USBLK_PAGE_SIZE);
 	if (!ring->reqs || !ring->free || !ring->indirect)
 		return -1;
-	for (uint32_t i = 0; i < ring->size; i++) {
+	for (uint32_t i = 0; i < ring->nr_reqs; i++) {
 		struct usblk_req *req = &ring->reqs[i];
 
 		req->segs = calloc(segs, sizeof(*req->segs));
 		req->iov = calloc(segs, sizeof(*req->iov));
 		req->held = calloc(segs, sizeof(*req->held));
-		if (!req->segs || !req->iov || !req->held)
+		req->mapped = calloc(segs, sizeof(*req->mapped));
+		if (!req->segs || !req->iov || !req->held || !req->mapped)
 			return -1;
 		/* the last one given back is taken first: a synchronous image touches the memory of one request only */
 		ring->free[ring->nr_free++] = req;
@@ -379,9 +425,11 @@ static int create_requests(struct usblk_ring *ring)
 
 struct usblk_ring *usblk_ring_create(const struct usblk_config *config)
 {
+	uint32_t segs = config->max_segments > USBLK_SEGMENTS_DIRECT ? config->max_segments : USBLK_SEGMENTS_DIRECT;
 	struct usblk_ring *ring;
 
 	if (!config->ring_pages || (config->ring_pages & (config->ring_pages - 1)) ||
+	    config->ring_pages > USBLK_MAX_RING_PAGES ||
 	    config->max_segments > USBLK_MAX_SEGMENTS || config->abi < 0 || config->abi > USBLK_ABI_32)
 		return NULL;
 	if (config->grant_mode == USBLK_GRANT_COPY && !config->grant_copy)
@@ -390,6 +438,7 @@ struct usblk_ring *usblk_ring_create(const struct usblk_config *config)
 	if (!ring)
 		return NULL;
 	ring->config = *config;
+	ring->vbd = config->vbd;
 	if (!ring->config.response_batch)
 		ring->config.response_batch = 1;
 	ring->shared = (struct sring *)config->ring;
@@ -397,15 +446,17 @@ struct usblk_ring *usblk_ring_create(const struct usblk_config *config)
 	ring->size = (config->ring_pages * USBLK_PAGE_SIZE - (uint32_t)sizeof(struct sring)) / ring->layout->slot_size;
 	while (ring->size & (ring->size - 1))	/* down to a power of two */
 		ring->size &= ring->size - 1;
-	ring->sectors = config->sectors;
 	ring->rsp_prod_pvt = ring->rsp_published = ring->req_cons =
 		__atomic_load_n(&ring->shared->rsp_prod, __ATOMIC_ACQUIRE);
 	ring->pending = (pending_fn *)config->channel_pending;
 	ring->unmask = (port_fn *)config->channel_unmask;
+	ring->wait = (pending_fn *)config->channel_wait;
 	ring->notify = (port_fn *)config->channel_notify;
+	ring->poller = (struct usblk_poller){ .max_ns = config->poll_us * 1000ull };
 	ring->stop_fd = usblk_stop_create();
-	ring->grants = usblk_grants_create(config, &ring->stats);
-	ring->io = usblk_io_sync_create(config->image_fd);
+	ring->io = usblk_io_create((enum usblk_io_kind)config->io, config->vbd);
+	ring->grants = usblk_grants_create(config, &ring->log.stats,
+					   ring->io && ring->io->depth > 1 ? SEGMENTS_UNDER_WAY + segs : segs);
 	if (ring->stop_fd < 0 || !ring->grants || !ring->io || create_requests(ring)) {
 		usblk_ring_destroy(ring);
 		return NULL;
@@ -413,14 +464,32 @@ struct usblk_ring *usblk_ring_create(const struct usblk_config *config)
 	return ring;
 }
 
+/* From another thread: let the ring look at what it is asked for. */
+static void wake(struct usblk_ring *ring)
+{
+	usblk_stop_signal(ring->stop_fd);
+	if (ring->wait)
+		ring->notify((void *)ring->config.channel_handle, ring->config.channel_poke);
+}
+
 void usblk_ring_stop(struct usblk_ring *ring)
 {
 	__atomic_store_n(&ring->stopping, 1, __ATOMIC_RELAXED);
-	usblk_stop_signal(ring->stop_fd);
+	wake(ring);
+}
+
+void usblk_ring_trim(struct usblk_ring *ring)
+{
+	if (!__atomic_load_n(&ring->log.stats.grants_mapped, __ATOMIC_RELAXED))
+		return;	/* nothing to release: let it sleep */
+	__atomic_store_n(&ring->trimming, 1, __ATOMIC_RELAXED);
+	wake(ring);
 }
 
 void usblk_ring_release(struct usblk_ring *ring)
 {
+	for (uint32_t i = 0; ring->grants && ring->reqs && i < ring->nr_reqs; i++)
+		usblk_grants_drop_buffer(ring->grants, &ring->reqs[i]);
 	usblk_grants_destroy(ring->grants);
 	ring->grants = NULL;
 }
@@ -432,11 +501,11 @@ void usblk_ring_destroy(struct usblk_ring *ring)
 	usblk_ring_release(ring);
 	if (ring->io)
 		ring->io->destroy(ring->io);
-	for (uint32_t i = 0; ring->reqs && i < ring->size; i++) {
+	for (uint32_t i = 0; ring->reqs && i < ring->nr_reqs; i++) {
 		free(ring->reqs[i].segs);
 		free(ring->reqs[i].iov);
 		free(ring->reqs[i].held);
-		free(ring->reqs[i].buffer);
+		free(ring->reqs[i].mapped);
 	}
 	free(ring->reqs);
 	free(ring->free);
@@ -450,7 +519,12 @@ void usblk_ring_destroy(struct usblk_ring *ring)
 
 const struct usblk_stats *usblk_ring_stats(const struct usblk_ring *ring)
 {
-	return &ring->stats;
+	return &ring->log.stats;
+}
+
+int usblk_ring_io(const struct usblk_ring *ring)
+{
+	return __atomic_load_n(&ring->io->kind, __ATOMIC_RELAXED);
 }
 
 void usblk_ring_indices(const struct usblk_ring *ring, struct usblk_indices *ret)
@@ -469,28 +543,5 @@ void usblk_ring_indices(const struct usblk_ring *ring, struct usblk_indices *ret
 
 uint32_t usblk_ring_trace(const struct usblk_ring *ring, uint64_t after, struct usblk_trace *ret, uint32_t max)
 {
-	uint64_t newest = __atomic_load_n(&ring->trace_seq, __ATOMIC_ACQUIRE), seq;
-	uint32_t nr = 0;
-
-	if (after >= newest)
-		return 0;
-	seq = newest > USBLK_TRACE_SIZE && after < newest - USBLK_TRACE_SIZE ? newest - USBLK_TRACE_SIZE : after;
-	if (newest - seq > max)
-		seq = newest - max;
-	while (seq++ < newest) {
-		const struct usblk_trace *trace = &ring->trace[seq % USBLK_TRACE_SIZE];
-
-		if (__atomic_load_n(&trace->seq, __ATOMIC_ACQUIRE) != seq)
-			continue;
-		ret[nr] = *trace;
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&trace->seq, __ATOMIC_RELAXED) == seq && ret[nr].seq == seq)
-			nr++;
-	}
-	return nr;
-}
-
-void usblk_ring_set_sectors(struct usblk_ring *ring, uint64_t sectors)
-{
-	__atomic_store_n(&ring->sectors, sectors, __ATOMIC_RELAXED);
+	return usblk_log_read(&ring->log, after, ret, max);
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The Python face of the C data path: one :class:`RingServer` serves one ring.
+"""The Python face of the C data path: a :class:`Vbd` is a disk, and a :class:`RingServer` serves one of its rings.
 
-``run`` is the whole life of a ring in one call that does not hold the GIL; everything else may be called from other
-threads meanwhile, except ``close``.
+``RingServer.run`` is the whole life of a ring in one call that does not hold the GIL; everything else may be called
+from other threads meanwhile, except ``close``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,20 @@ class GrantMode(Enum):
     PERSISTENT = "persistent"
     COPY = "copy"
     MAP = "map"
+
+
+class IoEngine(Enum):
+    """What moves bytes between guest pages and the image; ``usblk.h`` has what an engine promises."""
+
+    AUTO = "auto"
+    """Chosen by the image and by what is measured while it is served."""
+    SYNC = "sync"
+    """preadv and pwritev in the ring's own thread."""
+    IO_URING = "io_uring"
+    MMAP = "mmap"
+    """Cached reads from a guarded mapping, everything else as ``SYNC``."""
+    NULL = "null"
+    """Moves nothing: for measuring the rest."""
 
 
 class End(IntEnum):
@@ -57,25 +71,61 @@ _GRANT_MODES = {
 }
 
 
+_IO_ENGINES = {
+    IoEngine.AUTO: lib.USBLK_IO_AUTO,
+    IoEngine.SYNC: lib.USBLK_IO_SYNC,
+    IoEngine.IO_URING: lib.USBLK_IO_URING,
+    IoEngine.MMAP: lib.USBLK_IO_MMAP,
+    IoEngine.NULL: lib.USBLK_IO_NULL,
+}
+_IO_NAMES = {number: engine for engine, number in _IO_ENGINES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class VbdConfig:
+    """What all rings of a disk share."""
+
+    image_fd: int
+    sectors: int
+    """512-byte sectors."""
+    readonly: bool = False
+    direct: bool = False
+    """``image_fd`` was opened with O_DIRECT."""
+    discard: bool = False
+    secure_discard: bool = False
+    discard_granularity: int = 512
+    """Bytes."""
+    discard_alignment: int = 0
+    """Bytes from the image's start to the first whole piece."""
+
+
 @dataclass(frozen=True, slots=True)
 class RingConfig:
-    """What a ring and its disk are."""
+    """One ring."""
 
     grants: GrantOps
     channel: ChannelOps
     domid: int
     ring_address: int
     ring_pages: int
-    image_fd: int
-    sectors: int
+    """A power of two, at most 16."""
     protocol: str = "x86_64-abi"
     grant_mode: GrantMode = GrantMode.PERSISTENT
     persistent_pages: int = 1056
+    """Kept mapped by this ring, at most."""
+    max_map_pages: int = 1024
+    """In one map call."""
+    single_map: bool = False
+    """The host refuses to map a page twice at a time."""
+    idle_trims: int = 12
+    """A page that no request used for so many calls of :meth:`RingServer.trim` is unmapped."""
     max_segments: int = 256
     response_batch: int = 8
+    """Responses published at once, at most."""
+    response_wait_us: int = 30
+    """And none of them waits longer for the others, in microseconds."""
     poll_us: int = 0
-    readonly: bool = False
-    discard: bool = False
+    io: IoEngine = IoEngine.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +157,67 @@ class TraceEntry:
     indirect: bool
 
 
-class RingServer:
-    """One ring in the C data path.  Raises MemoryError when it cannot be made, ValueError for an unknown protocol."""
+class GrantBudget:
+    """How many pages all rings that are given it may keep mapped; it must outlive them."""
 
-    def __init__(self, config: RingConfig) -> None:
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self._budget: Any = ffi.gc(_made(lib.usblk_budget_create(pages)), lib.usblk_budget_destroy)
+
+    @property
+    def used(self) -> int:
+        """Pages kept now."""
+        return int(lib.usblk_budget_used(self._budget))
+
+
+class Vbd:
+    """A disk in the C data path.  Raises MemoryError.  ``close`` after all its rings are closed."""
+
+    def __init__(self, config: VbdConfig) -> None:
+        self.config = config
+        c = ffi.new("struct usblk_vbd_config *")
+        c.image_fd = config.image_fd
+        c.sectors = config.sectors
+        c.readonly = config.readonly
+        c.direct = config.direct
+        c.discard = config.discard
+        c.secure_discard = config.secure_discard
+        c.discard_granularity = config.discard_granularity
+        c.discard_alignment = config.discard_alignment
+        self._vbd: Any = ffi.gc(_made(lib.usblk_vbd_create(c)), lib.usblk_vbd_destroy)
+
+    def set_sectors(self, sectors: int) -> None:
+        """Change the size that requests are checked against, from the next one on."""
+        lib.usblk_vbd_set_sectors(self._vbd, sectors)
+
+    @property
+    def poisoned(self) -> int:
+        """The errno of a flush that failed; 0 while all is well.  Writes are refused from then on, on every ring."""
+        return int(lib.usblk_vbd_poisoned(self._vbd))
+
+    @property
+    def last_io_errno(self) -> int:
+        """The errno of the last image error; 0 without one."""
+        return int(lib.usblk_vbd_last_errno(self._vbd))
+
+
+def _made(made: Any) -> Any:
+    if made == ffi.NULL:
+        raise MemoryError("the data path is out of memory")
+    return made
+
+
+class RingServer:
+    """One ring of ``vbd``.  Raises MemoryError when it cannot be made, ValueError for an unknown protocol."""
+
+    def __init__(self, vbd: Vbd, config: RingConfig, budget: GrantBudget | None = None) -> None:
         if config.protocol not in PROTOCOLS:
             raise ValueError(f"unknown protocol {config.protocol!r}")
         self.config = config
+        self._shared = (vbd, budget)  # they must outlive the ring
         c = ffi.new("struct usblk_config *")
+        c.vbd = vbd._vbd
+        c.budget = budget._budget if budget else ffi.NULL
         c.grant_handle = config.grants.handle
         c.grant_map = config.grants.map
         c.grant_unmap = config.grants.unmap
@@ -125,19 +228,22 @@ class RingServer:
         c.channel_notify = config.channel.notify
         c.channel_fd = config.channel.fd
         c.channel_port = config.channel.port
+        c.channel_wait = config.channel.wait
+        c.channel_poke = config.channel.poke_port
         c.domid = config.domid
         c.ring = config.ring_address
         c.ring_pages = config.ring_pages
         c.abi = lib.USBLK_ABI_32 if config.protocol == "x86_32-abi" else lib.USBLK_ABI_64
         c.grant_mode = _GRANT_MODES[config.grant_mode]
         c.persistent_pages = config.persistent_pages
+        c.max_map_pages = config.max_map_pages
+        c.single_map = config.single_map
+        c.idle_trims = config.idle_trims
         c.max_segments = config.max_segments
         c.response_batch = config.response_batch
+        c.response_wait_us = config.response_wait_us
         c.poll_us = config.poll_us
-        c.image_fd = config.image_fd
-        c.sectors = config.sectors
-        c.readonly = config.readonly
-        c.discard = config.discard
+        c.io = _IO_ENGINES[config.io]
         self._ring: Any = lib.usblk_ring_create(c)
         if self._ring == ffi.NULL:
             raise MemoryError("the data path cannot make a ring of this shape")
@@ -152,6 +258,11 @@ class RingServer:
         """Ask :meth:`run` to answer what it has begun and come back."""
         if self._ring != ffi.NULL:
             lib.usblk_ring_stop(self._ring)
+
+    def trim(self) -> None:
+        """Have the pages unmapped that were not used for a while; to be called every few seconds."""
+        if self._ring != ffi.NULL:
+            lib.usblk_ring_trim(self._ring)
 
     def close(self) -> Counters:
         """Unmap every page of the guest and free the ring; the last counters.  The ring page stays the caller's.
@@ -170,6 +281,11 @@ class RingServer:
         ret = ffi.new("struct usblk_indices *")
         lib.usblk_ring_indices(self._ring, ret)
         return Indices(ret.req_prod, ret.req_cons, ret.rsp_prod, ret.req_event, ret.rsp_event, ret.size)
+
+    @property
+    def io_engine(self) -> IoEngine:
+        """What serves the ring now; ``SYNC`` where the wanted one cannot be had."""
+        return _IO_NAMES[lib.usblk_ring_io(self._ring)]
 
     @property
     def slots(self) -> int:
@@ -204,6 +320,10 @@ class RingServer:
             maps=s.maps,
             unmaps=s.unmaps,
             copies=s.copies,
+            evictions=s.evictions,
+            idle_releases=s.idle_releases,
+            polls=s.polls,
+            poll_hits=s.poll_hits,
         )
 
     def counters_now(self) -> tuple[Counters, Indices]:
@@ -228,16 +348,6 @@ class RingServer:
             flush=histogram(lib.USBLK_FLUSH),
             discard=histogram(lib.USBLK_DISCARD),
         )
-
-    @property
-    def poisoned(self) -> int:
-        """The errno of a flush that failed; 0 while all is well.  Writes are refused from then on."""
-        return int(self._stats.poisoned)
-
-    @property
-    def last_io_errno(self) -> int:
-        """The errno of the last image error; 0 without one."""
-        return int(self._stats.last_io_errno)
 
     def trace(self, after: int = 0, limit: int = 1024) -> tuple[TraceEntry, ...]:
         """The last finished requests with ``seq > after``, oldest first."""

@@ -54,6 +54,10 @@ class Caps:
     """We may write a frontend's directory, so attaching needs no toolstack."""
     max_map_pages: int = 1024
     """Pages in one map call."""
+    single_map: bool = False
+    """A page of a guest can be mapped only once at a time."""
+    max_grant_pages: int = 0
+    """Pages that can be mapped at a time, for all guests together; 0: more than we need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class ChannelOps:
     """C addresses of a bound event channel's functions, with libxenevtchn's signatures, and what to poll.
 
     ``pending``: ``int (void *handle)`` -> port or -1; ``unmask`` and ``notify``: ``int (void *handle, uint32_t port)``
+    ``wait``: as ``pending``, but sleeps until there is an event, or 0; any thread ends the sleep with ``notify(handle,
+    poke_port)``, and ``wait`` returns that port, masked
     """
 
     handle: int
@@ -122,6 +128,8 @@ class ChannelOps:
     pending: int
     unmask: int
     notify: int
+    wait: int = 0
+    poke_port: int = 0
 
 
 class Grants(Protocol):

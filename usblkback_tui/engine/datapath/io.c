@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/* Which engine moves the bytes of a ring. */
+#include "usblk.h"
+
+struct usblk_io *usblk_io_create(enum usblk_io_kind kind, const struct usblk_vbd *vbd)
+{
+	struct usblk_io *io = NULL;
+
+	switch (kind) {
+	case USBLK_IO_NULL:
+		io = usblk_io_null_create(vbd);
+		break;
+	default:
+		break;
+	}
+	return io ? io : usblk_io_sync_create(vbd);
+}
