@@ -312,38 +312,47 @@ static bool poll_ring(struct usblk_ring *ring)
 	return false;
 }
 
+/* An event was taken, which masks its port: a set of enum usblk_wake, or -1. */
+static int took_event(struct usblk_ring *ring, int port)
+{
+	if (port < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if ((uint32_t)port == ring->config.channel_port) {
+		ring->masked = true;
+		return USBLK_WAKE_CHANNEL;
+	}
+	return ring->unmask((void *)ring->config.channel_handle, (uint32_t)port) ? -1 : USBLK_WAKE_STOP;
+}
+
 /* Sleep until the guest, the image or another thread wants something: a set of enum usblk_wake, or -1. */
 static int sleep_ring(struct usblk_ring *ring)
 {
 	void *channel = (void *)ring->config.channel_handle;
-	int wake, port;
+	struct usblk_io *io = ring->io;
+	int wake, event;
 
-	if (ring->wait && ring->io->fd < 0) {
-		port = ring->wait(channel);
-		if (port < 0)
-			return errno == EINTR || errno == EAGAIN ? 0 : -1;
-		if ((uint32_t)port == ring->config.channel_port) {
-			ring->masked = true;
-			return USBLK_WAKE_CHANNEL;
-		}
-		return ring->unmask(channel, (uint32_t)port) ? -1 : USBLK_WAKE_STOP;
-	}
-	wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, ring->io->fd);
-	if (wake > 0 && (wake & USBLK_WAKE_STOP))
+	if (ring->wait && io->fd < 0)
+		return took_event(ring, ring->wait(channel));
+	if (io->fd >= 0 && io->wait)
+		wake = io->wait(io, ring->stop_fd, ring->config.channel_fd);
+	else
+		wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, io->fd);
+	if (wake < 0)
+		return -1;
+	if (wake & USBLK_WAKE_STOP)
 		usblk_stop_clear(ring->stop_fd);
-	if (wake > 0 && (wake & USBLK_WAKE_CHANNEL)) {
-		if (ring->pending(channel) >= 0)
-			ring->masked = true;
-		else if (errno != EAGAIN && errno != EINTR)
-			return -1;
-	}
-	return wake;
+	if (!(wake & USBLK_WAKE_CHANNEL))
+		return wake;
+	event = took_event(ring, ring->pending(channel));
+	return event < 0 ? -1 : (wake & ~USBLK_WAKE_CHANNEL) | event;
 }
 
 /* The image still works on requests and on the guest's pages: nothing may be given back before it has finished. */
 static enum usblk_end settle(struct usblk_ring *ring, enum usblk_end why)
 {
 	while (reap(ring), ring->nr_free != ring->nr_reqs) {
+		if (ring->io->kick)
+			ring->io->kick(ring->io);
 		if (usblk_wait(-1, -1, ring->io->fd) < 0)
 			usblk_relax();
 	}
@@ -372,7 +381,7 @@ int usblk_ring_run(struct usblk_ring *ring)
 		}
 		if (__atomic_exchange_n(&ring->trimming, 0, __ATOMIC_RELAXED))
 			usblk_grants_trim(ring->grants);
-		if (taken && poll_ring(ring))
+		if (taken && ring->io->fd < 0 && poll_ring(ring))
 			continue;
 		if (has_room(ring) && !stop_asked(ring) && arm(ring))
 			continue;

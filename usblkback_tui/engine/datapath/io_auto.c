@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The engine that chooses.  Direct I/O and block devices go through io_uring.  Of a file in the page cache, reads go the
+ * way that costs least here and now: out of a mapping or by pread, found out by trying both now and then; while they have
+ * to wait for the disk they go through io_uring, where many can wait at a time.  Buffered writes are quickest in the ring's
+ * own thread; a flush takes long, so it goes where others can pass it.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "usblk.h"
+
+enum way { WAY_MMAP, WAY_SYNC, WAY_URING, NR_WAYS };
+
+/* Sizes that are judged apart: up to 16 KiB, up to 256 KiB, more. */
+enum { NR_CLASSES = 3 };
+
+#define SAMPLE_EVERY 8u		/* reads; looking at the clock is not free */
+#define TRIAL 4096u		/* reads: a new mapping is slow until its pages have been touched */
+#define FIRST_STRETCH 65536u	/* reads by the winner until the other one is tried again; doubled each time it wins */
+#define LONGEST_STRETCH (1u << 22)
+#define SLOW_NS 20000u		/* no copy of a few pages takes that long: perhaps the disk was waited for */
+#define WAITS 3u		/* of so many reads in a stretch: then it is the disk's speed that counts */
+#define WAITING_STRETCH 4096u	/* reads through io_uring until it is seen whether they are cached by now */
+#define WAITING_TRIAL 32u
+
+struct choice {
+	enum way way;			/* now */
+	bool trial;
+	uint32_t left;			/* reads until the next decision */
+	uint32_t stretch;
+	uint32_t tick;
+	uint32_t waits;
+	uint64_t sum_ns, samples;	/* since this way was taken up */
+	uint64_t cost_ns[NR_WAYS];	/* means; 0: not known */
+};
+
+struct io_auto {
+	struct usblk_io io;
+	struct usblk_io *ways[NR_WAYS];	/* NULL where it cannot be had; WAY_SYNC always can */
+	struct choice choices[NR_CLASSES];
+	long blocks_read, faults;	/* of this thread, when they were looked at last */
+};
+
+static void take_up(struct choice *choice, enum way way, bool trial, uint32_t reads)
+{
+	choice->way = way;
+	choice->trial = trial;
+	choice->left = reads;
+	choice->waits = 0;
+	choice->sum_ns = choice->samples = 0;
+}
+
+/* A stretch or a trial is over. */
+static void decide(struct io_auto *a, struct choice *choice)
+{
+	enum way was = choice->way, other = was == WAY_MMAP ? WAY_SYNC : WAY_MMAP, best;
+
+	if (was == WAY_URING)
+		return take_up(choice, a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, WAITING_TRIAL);
+	if (choice->samples)
+		choice->cost_ns[was] = choice->sum_ns / choice->samples;
+	if (!a->ways[WAY_MMAP])
+		return take_up(choice, WAY_SYNC, false, FIRST_STRETCH);
+	if (!choice->trial || !choice->cost_ns[other])
+		return take_up(choice, other, true, TRIAL);
+	best = choice->cost_ns[WAY_MMAP] <= choice->cost_ns[WAY_SYNC] ? WAY_MMAP : WAY_SYNC;
+	choice->stretch = best == was ? FIRST_STRETCH : choice->stretch * 2;
+	if (choice->stretch < FIRST_STRETCH || choice->stretch > LONGEST_STRETCH)
+		choice->stretch = choice->stretch < FIRST_STRETCH ? FIRST_STRETCH : LONGEST_STRETCH;
+	take_up(choice, best, false, choice->stretch);
+}
+
+/* Whether this thread has read from a disk since the last question. */
+static bool disk_was_read(struct io_auto *a)
+{
+	struct rusage usage;
+	bool read;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return false;
+	read = usage.ru_inblock != a->blocks_read || usage.ru_majflt != a->faults;
+	a->blocks_read = usage.ru_inblock;
+	a->faults = usage.ru_majflt;
+	return read;
+}
+
+static int measured(struct io_auto *a, struct choice *choice, struct usblk_req *req)
+{
+	uint64_t began = usblk_now_ns(), took;
+	int error = a->ways[choice->way]->submit(a->ways[choice->way], req);
+
+	took = usblk_now_ns() - began;
+	choice->sum_ns += took;
+	choice->samples++;
+	if (took > SLOW_NS + (req->nr_sectors << USBLK_SECTOR_SHIFT) / 4 && a->ways[WAY_URING] && disk_was_read(a) &&
+	    ++choice->waits == WAITS)
+		take_up(choice, WAY_URING, false, WAITING_STRETCH);
+	return error;
+}
+
+static int read_somehow(struct io_auto *a, struct usblk_req *req)
+{
+	struct choice *choice = &a->choices[req->nr_sectors <= 32 ? 0 : req->nr_sectors <= 512 ? 1 : 2];
+
+	if (!choice->left--)
+		decide(a, choice);
+	__atomic_store_n(&a->io.kind, a->ways[choice->way]->kind, __ATOMIC_RELAXED);
+	if (choice->way != WAY_URING && choice->tick++ % SAMPLE_EVERY == 0)
+		return measured(a, choice, req);
+	return a->ways[choice->way]->submit(a->ways[choice->way], req);
+}
+
+static int submit(struct usblk_io *io, struct usblk_req *req)
+{
+	struct io_auto *a = (struct io_auto *)io;
+	struct usblk_io *way = a->ways[WAY_SYNC];
+	int error;
+
+	if (req->action == BLKIF_OP_READ)
+		error = read_somehow(a, req);
+	else {
+		if (a->ways[WAY_URING] && (req->action == BLKIF_OP_FLUSH_DISKCACHE || req->action == BLKIF_OP_DISCARD))
+			way = a->ways[WAY_URING];
+		error = way->submit(way, req);
+	}
+	if (error == USBLK_IO_QUEUED)
+		io->fd = a->ways[WAY_URING]->fd;
+	return error;
+}
+
+static void kick(struct usblk_io *io)
+{
+	struct usblk_io *uring = ((struct io_auto *)io)->ways[WAY_URING];
+
+	uring->kick(uring);
+}
+
+static struct usblk_req *reap(struct usblk_io *io, int *error)
+{
+	struct usblk_io *uring = ((struct io_auto *)io)->ways[WAY_URING];
+	struct usblk_req *req = uring->reap(uring, error);
+
+	io->fd = uring->fd;
+	return req;
+}
+
+static int wait(struct usblk_io *io, int stop_fd, int channel_fd)
+{
+	struct usblk_io *uring = ((struct io_auto *)io)->ways[WAY_URING];
+
+	return uring->wait(uring, stop_fd, channel_fd);
+}
+
+static void destroy(struct usblk_io *io)
+{
+	struct io_auto *a = (struct io_auto *)io;
+
+	for (int i = 0; i < NR_WAYS; i++) {
+		if (a->ways[i])
+			a->ways[i]->destroy(a->ways[i]);
+	}
+	free(a);
+}
+
+struct usblk_io *usblk_io_auto_create(const struct usblk_vbd *vbd)
+{
+	struct io_auto *a;
+
+	if (vbd->config.direct || vbd->block_device)
+		return usblk_io_uring_create(vbd);
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->ways[WAY_MMAP] = usblk_io_mmap_create(vbd);
+	a->ways[WAY_SYNC] = usblk_io_sync_create(vbd);
+	a->ways[WAY_URING] = usblk_io_uring_create(vbd);
+	a->io = (struct usblk_io){ .depth = 1, .fd = -1, .submit = submit, .destroy = destroy };
+	if (!a->ways[WAY_SYNC]) {
+		destroy(&a->io);
+		return NULL;
+	}
+	if (a->ways[WAY_URING]) {
+		a->io.depth = a->ways[WAY_URING]->depth;
+		a->io.kick = kick;
+		a->io.reap = reap;
+		a->io.wait = wait;
+	}
+	for (int i = 0; i < NR_CLASSES; i++)
+		take_up(&a->choices[i], a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, TRIAL);
+	a->io.kind = a->ways[a->choices[0].way]->kind;
+	return &a->io;
+}
