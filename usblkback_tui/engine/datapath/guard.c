@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copying out of a file mapping.  A page that cannot be had (the file was cut short, the medium failed) raises SIGBUS in
- * the thread that touches it; the copy then ends with EIO, and the process lives on.
+ * Copying out of a file mapping and into it.  A page that cannot be had (the file was cut short, the medium failed or is
+ * full) raises SIGBUS in the thread that touches it; the copy then ends with EIO, and the process lives on.
  *
  * Whoever handled SIGBUS before gets every other one.
  */
@@ -54,25 +54,28 @@ void usblk_guard_install(void)
 }
 
 /* Not inlined: what a jump out of it leaves behind must be none of the caller's variables. */
-__attribute__((noinline)) static void copy(const struct iovec *iov, int nr, const uint8_t *from)
+__attribute__((noinline)) static void copy(const struct iovec *iov, int nr, uint8_t *map, bool write)
 {
 	for (int i = 0; i < nr; i++) {
-		memcpy(iov[i].iov_base, from, iov[i].iov_len);
-		from += iov[i].iov_len;
+		if (write)
+			memcpy(map, iov[i].iov_base, iov[i].iov_len);
+		else
+			memcpy(iov[i].iov_base, map, iov[i].iov_len);
+		map += iov[i].iov_len;
 	}
 	/* the handler looks at the guard: it must stand until the last byte is there */
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Copy from a mapping to all of iov; 0 or EIO. */
-int usblk_guarded_copy(const struct iovec *iov, int nr, const uint8_t *from, size_t length)
+/* Copy between all of iov, which holds `length` bytes, and a mapping; 0 or EIO. */
+int usblk_guarded_copy(const struct iovec *iov, int nr, uint8_t *map, size_t length, bool write)
 {
 	if (sigsetjmp(guard.out, 0))
 		return EIO;
-	guard.to = from + length;
-	guard.from = from;
+	guard.to = map + length;
+	guard.from = map;
 	__asm__ volatile("" : : : "memory");
-	copy(iov, nr, from);
+	copy(iov, nr, map, write);
 	guard.from = NULL;
 	return 0;
 }

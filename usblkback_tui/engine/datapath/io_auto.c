@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The engine that chooses.  Direct I/O and block devices go through io_uring.  Of a file in the page cache, reads go the
- * way that costs least here and now: out of a mapping or by pread, found out by trying both now and then; while they have
- * to wait for the disk they go through io_uring, where many can wait at a time.  Buffered writes are quickest in the ring's
- * own thread; a flush takes long, so it goes where others can pass it.
+ * The engine that chooses.  Direct I/O and block devices go through io_uring.  Of a file in the page cache, reads and writes
+ * go the way that costs least here and now: through a mapping or by pread and pwrite, found out by trying both now and
+ * then.  Reads that have to wait for the disk go through io_uring, where many can wait at a time; a write never does, unless
+ * a mapped page must be read first, so then it is not mapped.  Flushes and discards take long, so they go where others can
+ * pass them.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -14,21 +15,22 @@
 enum way { WAY_MMAP, WAY_SYNC, WAY_URING, NR_WAYS };
 
 /* Sizes that are judged apart: up to 16 KiB, up to 256 KiB, more. */
-enum { NR_CLASSES = 3 };
+enum { NR_SIZES = 3 };
 
-#define SAMPLE_EVERY 8u		/* reads; looking at the clock is not free */
-#define TRIAL 4096u		/* reads: a new mapping is slow until its pages have been touched */
-#define FIRST_STRETCH 65536u	/* reads by the winner until the other one is tried again; doubled each time it wins */
+#define SAMPLE_EVERY 8u		/* requests; looking at the clock is not free */
+#define TRIAL 4096u		/* requests: a new mapping is slow until its pages have been touched */
+#define FIRST_STRETCH 65536u	/* requests by the winner until the other is tried again; doubled each time it wins */
 #define LONGEST_STRETCH (1u << 22)
 #define SLOW_NS 20000u		/* no copy of a few pages takes that long: perhaps the disk was waited for */
-#define WAITS 3u		/* of so many reads in a stretch: then it is the disk's speed that counts */
+#define WAITS 3u		/* of so many in a stretch: then it is the disk's speed that counts */
 #define WAITING_STRETCH 4096u	/* reads through io_uring until it is seen whether they are cached by now */
 #define WAITING_TRIAL 32u
 
 struct choice {
+	bool write;
 	enum way way;			/* now */
 	bool trial;
-	uint32_t left;			/* reads until the next decision */
+	uint32_t left;			/* requests until the next decision */
 	uint32_t stretch;
 	uint32_t tick;
 	uint32_t waits;
@@ -39,15 +41,15 @@ struct choice {
 struct io_auto {
 	struct usblk_io io;
 	struct usblk_io *ways[NR_WAYS];	/* NULL where it cannot be had; WAY_SYNC always can */
-	struct choice choices[NR_CLASSES];
+	struct choice choices[2][NR_SIZES];	/* of reads, of writes */
 	long blocks_read, faults;	/* of this thread, when they were looked at last */
 };
 
-static void take_up(struct choice *choice, enum way way, bool trial, uint32_t reads)
+static void take_up(struct choice *choice, enum way way, bool trial, uint32_t requests)
 {
 	choice->way = way;
 	choice->trial = trial;
-	choice->left = reads;
+	choice->left = requests;
 	choice->waits = 0;
 	choice->sum_ns = choice->samples = 0;
 }
@@ -67,8 +69,10 @@ static void decide(struct io_auto *a, struct choice *choice)
 		return take_up(choice, other, true, TRIAL);
 	best = choice->cost_ns[WAY_MMAP] <= choice->cost_ns[WAY_SYNC] ? WAY_MMAP : WAY_SYNC;
 	choice->stretch = best == was ? FIRST_STRETCH : choice->stretch * 2;
-	if (choice->stretch < FIRST_STRETCH || choice->stretch > LONGEST_STRETCH)
-		choice->stretch = choice->stretch < FIRST_STRETCH ? FIRST_STRETCH : LONGEST_STRETCH;
+	if (choice->stretch < FIRST_STRETCH)
+		choice->stretch = FIRST_STRETCH;
+	if (choice->stretch > LONGEST_STRETCH)
+		choice->stretch = LONGEST_STRETCH;
 	take_up(choice, best, false, choice->stretch);
 }
 
@@ -86,6 +90,15 @@ static bool disk_was_read(struct io_auto *a)
 	return read;
 }
 
+/* The disk had to be waited for, and more than once. */
+static void do_not_wait(struct io_auto *a, struct choice *choice)
+{
+	if (!choice->write && a->ways[WAY_URING])
+		take_up(choice, WAY_URING, false, WAITING_STRETCH);
+	else if (choice->write && choice->way == WAY_MMAP)
+		take_up(choice, WAY_SYNC, false, LONGEST_STRETCH);
+}
+
 static int measured(struct io_auto *a, struct choice *choice, struct usblk_req *req)
 {
 	uint64_t began = usblk_now_ns(), took;
@@ -94,19 +107,20 @@ static int measured(struct io_auto *a, struct choice *choice, struct usblk_req *
 	took = usblk_now_ns() - began;
 	choice->sum_ns += took;
 	choice->samples++;
-	if (took > SLOW_NS + (req->nr_sectors << USBLK_SECTOR_SHIFT) / 4 && a->ways[WAY_URING] && disk_was_read(a) &&
-	    ++choice->waits == WAITS)
-		take_up(choice, WAY_URING, false, WAITING_STRETCH);
+	if (took > SLOW_NS + (req->nr_sectors << USBLK_SECTOR_SHIFT) / 4 && disk_was_read(a) && ++choice->waits == WAITS)
+		do_not_wait(a, choice);
 	return error;
 }
 
-static int read_somehow(struct io_auto *a, struct usblk_req *req)
+static int move(struct io_auto *a, struct usblk_req *req)
 {
-	struct choice *choice = &a->choices[req->nr_sectors <= 32 ? 0 : req->nr_sectors <= 512 ? 1 : 2];
+	uint32_t size = req->nr_sectors <= 32 ? 0 : req->nr_sectors <= 512 ? 1 : 2;
+	struct choice *choice = &a->choices[req->action == BLKIF_OP_WRITE][size];
 
 	if (!choice->left--)
 		decide(a, choice);
-	__atomic_store_n(&a->io.kind, a->ways[choice->way]->kind, __ATOMIC_RELAXED);
+	if (a->io.kind != a->ways[choice->way]->kind)
+		__atomic_store_n(&a->io.kind, a->ways[choice->way]->kind, __ATOMIC_RELAXED);
 	if (choice->way != WAY_URING && choice->tick++ % SAMPLE_EVERY == 0)
 		return measured(a, choice, req);
 	return a->ways[choice->way]->submit(a->ways[choice->way], req);
@@ -118,10 +132,10 @@ static int submit(struct usblk_io *io, struct usblk_req *req)
 	struct usblk_io *way = a->ways[WAY_SYNC];
 	int error;
 
-	if (req->action == BLKIF_OP_READ)
-		error = read_somehow(a, req);
-	else {
-		if (a->ways[WAY_URING] && (req->action == BLKIF_OP_FLUSH_DISKCACHE || req->action == BLKIF_OP_DISCARD))
+	if (req->action == BLKIF_OP_READ || req->action == BLKIF_OP_WRITE) {
+		error = move(a, req);
+	} else {
+		if (a->ways[WAY_URING] && req->action != BLKIF_OP_WRITE_BARRIER)
 			way = a->ways[WAY_URING];
 		error = way->submit(way, req);
 	}
@@ -187,8 +201,12 @@ struct usblk_io *usblk_io_auto_create(const struct usblk_vbd *vbd)
 		a->io.reap = reap;
 		a->io.wait = wait;
 	}
-	for (int i = 0; i < NR_CLASSES; i++)
-		take_up(&a->choices[i], a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, TRIAL);
-	a->io.kind = a->ways[a->choices[0].way]->kind;
+	for (int write = 0; write < 2; write++) {
+		for (int i = 0; i < NR_SIZES; i++) {
+			a->choices[write][i].write = write;
+			take_up(&a->choices[write][i], a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, TRIAL);
+		}
+	}
+	a->io.kind = a->ways[a->choices[0][0].way]->kind;
 	return &a->io;
 }

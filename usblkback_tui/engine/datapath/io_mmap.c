@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Cached reads without a system call, from a mapping of the image; everything else in the ring's own thread too. */
+/* Reads and writes of cached pages without a system call, through a mapping of the image; the rest as io_sync.c does it. */
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -22,7 +22,7 @@ static void map_image(struct io_mmap *engine)
 		return;
 	if (engine->map)
 		munmap(engine->map, engine->size);
-	map = mmap(NULL, size, PROT_READ, MAP_SHARED, engine->vbd->config.image_fd, 0);
+	map = mmap(NULL, size, engine->vbd->config.readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, engine->vbd->config.image_fd, 0);
 	engine->map = map == MAP_FAILED ? NULL : map;
 	engine->size = size;	/* also after a failure: tried again when the image grows */
 }
@@ -32,13 +32,13 @@ static int submit(struct usblk_io *io, struct usblk_req *req)
 	struct io_mmap *engine = (struct io_mmap *)io;
 	uint64_t offset = req->sector << USBLK_SECTOR_SHIFT, length = req->nr_sectors << USBLK_SECTOR_SHIFT;
 
-	if (req->action != BLKIF_OP_READ)
+	if (req->action != BLKIF_OP_READ && req->action != BLKIF_OP_WRITE)
 		return usblk_sync_request(engine->vbd, req);
 	if (offset + length > engine->size)	/* both were checked against the disk's size, so there is no overflow */
 		map_image(engine);
 	if (!engine->map || offset + length > engine->size)
 		return usblk_sync_request(engine->vbd, req);
-	return usblk_guarded_copy(req->iov, req->nr_iov, engine->map + offset, length);
+	return usblk_guarded_copy(req->iov, req->nr_iov, engine->map + offset, length, req->action == BLKIF_OP_WRITE);
 }
 
 static void destroy(struct usblk_io *io)

@@ -149,7 +149,7 @@ void usblk_iov_skip(struct iovec **iov, int *nr, size_t bytes);
 
 /* guard.c */
 void usblk_guard_install(void);
-int usblk_guarded_copy(const struct iovec *iov, int nr, const uint8_t *from, size_t length);
+int usblk_guarded_copy(const struct iovec *iov, int nr, uint8_t *map, size_t length, bool write);
 
 /* log.c */
 struct usblk_log {
