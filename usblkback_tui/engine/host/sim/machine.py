@@ -115,7 +115,7 @@ class SimGuest:
 
     def verify(self, vdev: str | None = None, timeout: float = 120.0) -> Report:
         """Stop the load, read back every block ever written and compare it.  Raises HostError."""
-        self.stop_load(vdev)
+        self.stop_load(vdev, timeout)
         before = self.stats()
         self._order("verify", vdev=vdev, timeout=timeout)
         after = self.stats()
