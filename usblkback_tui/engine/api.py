@@ -68,6 +68,13 @@ class Backend(Protocol):
         """
         ...
 
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """Give a disk another size while it is in use; it never shrinks.
+
+        Its file is grown to ``sectors`` of 512 bytes; without them the disk takes over the size its image has by now.
+        """
+        ...
+
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """Close gracefully and remove what was written; UserError when the guest has not let go after ``wait`` seconds.
 

@@ -20,12 +20,15 @@ from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.health import Facts, health_of
 from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
+from usblkback_tui.engine.image.resize import Resize
+from usblkback_tui.engine.image.sizes import human_size
 from usblkback_tui.engine.offering import limits_of, offer_of
 from usblkback_tui.engine.settings import DirectIo, DiskOptions, EngineSettings
 from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
 from usblkback_tui.engine.totals import add_counters, add_latency
 from usblkback_tui.engine.worker import Post, Workers
 from usblkback_tui.protocol.backend import BackendIdentity, feature_keys, size_keys
+from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.frontend import parse_frontend
 from usblkback_tui.protocol.keys import backend_path, error_path, frontend_path
@@ -100,6 +103,7 @@ class Disk:
         """Queues of the connection whose ring has not ended."""
         self._broken = False
         """One of them ended by itself."""
+        self._resizing = False
         self._stopping_since = 0.0
         self._ending_since = 0.0
         self._past = Counters()
@@ -268,6 +272,42 @@ class Disk:
     def _terms(self, image: RawImage) -> Terms:
         offer = offer_of(self.identity, self.options, self._settings, self._limits, image, self._sectors)
         return Terms(self._settings, self._limits, offer, self._around.budget)
+
+    # the size ---------------------------------------------------------------------------------------------------
+
+    def begin_resize(self) -> Resize:
+        """What another thread needs to find or make the new size; :meth:`end_resize` follows.  Raises UserError."""
+        if self.ending or self._image is None:
+            raise UserError(f"{self.title} has no open image", fix="wait until it has, or see its health", key="vdev")
+        if self._resizing:
+            raise UserError(f"{self.title} is being resized already", fix="wait for that to end", key="vdev")
+        self._resizing = True
+        try:
+            return Resize.of(self._image, self._sectors, self.options.sector_size)
+        except OSError as error:
+            self._resizing = False
+            raise UserError(f"{self.title} cannot be resized: {error.strerror}", fix="close some files") from error
+
+    def end_resize(self, sectors: int | None) -> None:
+        """The size from now on; None when it stays.  A frontend reads it when Connected is written again.
+
+        Raises HostError; then the guest does not know of it yet.
+        """
+        self._resizing = False
+        if sectors is None or sectors == self._sectors or self.ending:
+            return
+        if self._connection is not None:
+            self._connection.vbd.set_sectors(sectors)  # first: a guest may use what it is told of at once
+            if self._back is S.CONNECTED:
+                self._write_state(S.CONNECTED, [("sectors", str(sectors))])
+        old = self._sectors
+        with self._around.lock:
+            self._sectors = sectors
+        self._tell(
+            Severity.INFO,
+            f"{self.title} has {human_size(sectors * SECTOR)} now, it had {human_size(old * SECTOR)}"
+            + ("" if self._connection else "; the guest sees it when it connects"),
+        )
 
     def _write_state(self, state: S, keys: list[tuple[str, str]] | None = None) -> None:
         """Publish keys and then our state, only while our directory exists: a removed one must not come back."""

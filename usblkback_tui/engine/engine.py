@@ -418,6 +418,23 @@ class Engine:
         disk.step()
         return disk
 
+    # resizing ---------------------------------------------------------------------------------------------------
+
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """Grow the image to ``sectors``, or take over the size it has, in the caller's thread; then tell the guest."""
+        disk = self._call(lambda: self._find_disk(domain, vdev))
+        job = self._call(disk.begin_resize)
+        try:
+            found = job.run(sectors)
+        except BaseException:
+            self._call(lambda: disk.end_resize(None))
+            raise
+        finally:
+            job.close()
+        self._call(lambda: disk.end_resize(found))
+        with self._lock:
+            return disk.view()
+
     # detaching --------------------------------------------------------------------------------------------------
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:

@@ -68,6 +68,10 @@ class RemoteBackend:
         """See Backend."""
         return self._ask(DiskView, "attach", {**_attach_args(request), "wait": wait}, wait=wait + GRACE)
 
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """See Backend."""
+        return self._ask(DiskView, "resize", {"domain": domain, "vdev": vdev, "sectors": sectors}, wait=GRACE)
+
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """See Backend."""
         args = {"domain": domain, "vdev": vdev, "force": force, "wait": wait}

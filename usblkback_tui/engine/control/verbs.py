@@ -59,6 +59,15 @@ class AttachArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeArgs:
+    """``resize``; ``sectors`` of 512 bytes, null for the size the image has."""
+
+    domain: str
+    vdev: str
+    sectors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DetachArgs:
     """``detach``; ``wait`` is seconds."""
 
@@ -119,6 +128,10 @@ VERBS: dict[str, tuple[type[Any], Callable[[Backend, Any], Any]]] = {
     "events": (EventsArgs, lambda backend, args: encode(backend.events(args.after))),
     "plan": (AttachArgs, lambda backend, args: encode(backend.plan(args.request))),
     "attach": (AttachArgs, _attach),
+    "resize": (
+        ResizeArgs,
+        lambda backend, args: encode(backend.resize(args.domain, args.vdev, args.sectors)),
+    ),
     "detach": (DetachArgs, _detach),
     "next_vdev": (NextVdevArgs, lambda backend, args: backend.next_vdev(args.domain)),
 }
