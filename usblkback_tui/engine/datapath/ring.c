@@ -50,6 +50,7 @@ struct usblk_ring {
 	int stopping, trimming;		/* asked for by other threads */
 	bool notify_failed;
 	bool masked;			/* we took an event and have not unmasked the port since */
+	bool stale;			/* the engine may yet tell of an event that ring->wait() took */
 
 	struct usblk_poller poller;
 	struct usblk_log log;
@@ -331,8 +332,10 @@ static int sleep_ring(struct usblk_ring *ring)
 	struct usblk_io *io = ring->io;
 	int wake, event;
 
-	if (ring->wait && io->fd < 0)
+	if (ring->wait && io->fd < 0) {
+		ring->stale = true;
 		return took_event(ring, ring->wait(channel));
+	}
 	if (io->fd >= 0 && io->wait)
 		wake = io->wait(io, ring->stop_fd, ring->config.channel_fd);
 	else
@@ -343,6 +346,12 @@ static int sleep_ring(struct usblk_ring *ring)
 		usblk_stop_clear(ring->stop_fd);
 	if (!(wake & USBLK_WAKE_CHANNEL))
 		return wake;
+	/* where the channel can be slept on, asking for an event that is not there sleeps, and I/O is under way */
+	if (ring->stale) {
+		ring->stale = false;
+		if (!usblk_readable(ring->config.channel_fd))
+			return wake & ~USBLK_WAKE_CHANNEL;
+	}
 	event = took_event(ring, ring->pending(channel));
 	return event < 0 ? -1 : (wake & ~USBLK_WAKE_CHANNEL) | event;
 }
