@@ -211,7 +211,13 @@ static void reap(struct usblk_ring *ring)
 	if (ring->alone && ring->nr_free + 1 == ring->nr_reqs) {
 		req = ring->alone;
 		ring->alone = NULL;
-		submit(ring, req);
+		if (usblk_vbd_poisoned(ring->vbd)) {	/* by a flush it waited for */
+			usblk_grants_put(ring->grants, req, false);
+			stat_add(&ring->log.stats.refused, 1);
+			answer(ring, req, BLKIF_RSP_ERROR);
+		} else {
+			submit(ring, req);
+		}
 	}
 }
 
