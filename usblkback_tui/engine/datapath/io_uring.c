@@ -305,7 +305,9 @@ static bool map_rings(struct io_uring *u, const struct io_uring_params *p)
 	size_t cq = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
 	uint8_t *rings;
 
-	if (!(p->features & IORING_FEAT_SINGLE_MMAP) || !(p->features & IORING_FEAT_NODROP))
+	/* the last one came with the reads, writes and hole punching without a vector that are used here */
+	if (!(p->features & IORING_FEAT_SINGLE_MMAP) || !(p->features & IORING_FEAT_NODROP) ||
+	    !(p->features & IORING_FEAT_RW_CUR_POS))
 		return false;
 	u->rings_size = sq > cq ? sq : cq;
 	u->rings = map_ring(u, u->rings_size, IORING_OFF_SQ_RING);

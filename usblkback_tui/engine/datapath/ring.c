@@ -71,7 +71,7 @@ static void publish(struct usblk_ring *ring)
 	if (old == new)
 		return;
 	__atomic_store_n(&ring->shared->rsp_prod, new, __ATOMIC_RELEASE);
-	ring->rsp_published = new;
+	__atomic_store_n(&ring->rsp_published, new, __ATOMIC_RELAXED);
 	/* the frontend sets rsp_event, then looks at rsp_prod once more: ours must be visible before we look at his */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	event = __atomic_load_n(&ring->shared->rsp_event, __ATOMIC_RELAXED);
@@ -263,7 +263,7 @@ static int64_t drain(struct usblk_ring *ring)
 		memcpy(slot, shared, ring->layout->slot_size);
 		/* from here on only the copy exists: the compiler must not read the slot again */
 		__asm__ volatile("" : : : "memory");
-		ring->req_cons++;
+		__atomic_store_n(&ring->req_cons, ring->req_cons + 1, __ATOMIC_RELAXED);
 		req = ring->free[--ring->nr_free];
 		usblk_req_parse(req, slot, ring->layout);
 		if (req->op != BLKIF_OP_DISCARD)
