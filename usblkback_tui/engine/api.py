@@ -8,10 +8,11 @@ Every verb raises :class:`~usblkback_tui.protocol.errors.UserError` with the sen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.settings import DiskOptions
+from usblkback_tui.engine.snapshot import DiskView, Event, Limits, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AttachRequest:
     image: str
     vdev: str
     mode: str = "w"
+    options: DiskOptions = field(default_factory=DiskOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class AttachPlan:
     sectors: int
     writes: tuple[tuple[str, str], ...]
     """(path, value) in the order of the transaction."""
+    offers: tuple[tuple[str, str], ...] = ()
+    """(key, value) of the features and sizes that the frontend is then offered."""
+    limits: Limits = field(default_factory=Limits)
+    direct: bool = False
+    """The image would be open for direct I/O."""
 
 
 class Backend(Protocol):

@@ -13,6 +13,7 @@ import os
 import types
 import typing
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ from usblkback_tui.engine.settings import EngineSettings, Settings, UiSettings
 
 PREFIX = "USBLKBACK_"
 SYSTEM_FILE = Path("/etc/usblkback-tui/config.toml")
+
+_BOOLEANS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
 
 _TABLES: dict[str, type] = {"engine": EngineSettings, "ui": UiSettings}
 
@@ -102,20 +114,13 @@ def _parse(kind: Any, text: str, name: str) -> Any:
         if not text:
             return None
         kind = typing.get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        truth = any(isinstance(member.value, bool) for member in kind)
+        return _BOOLEANS.get(text.lower(), text) if truth else text
     if kind is bool:
-        words = {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-        }
-        if text.lower() not in words:
+        if text.lower() not in _BOOLEANS:
             raise refuse("environment", name, text, "1 or 0")
-        return words[text.lower()]
+        return _BOOLEANS[text.lower()]
     try:
         return kind(text)
     except ValueError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.protocol.states import XenbusState
 
 
@@ -113,6 +114,19 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a disk's frontend is offered."""
+
+    queues: int = 1
+    ring_pages: int = 1
+    """In each ring."""
+    segments: int = 0
+    """Pages in an indirect request; 0: there are none, and a request holds 11."""
+    persistent_pages: int = 0
+    """Kept mapped between requests by all queues together."""
+
+
+@dataclass(frozen=True, slots=True)
 class StateChange:
     """One end of a disk moved.  ``end`` is ``frontend`` or ``backend``."""
 
@@ -151,6 +165,15 @@ class DiskView:
     rings: tuple[RingView, ...] = ()
     transitions: tuple[StateChange, ...] = ()
     """The last 64, oldest first."""
+    device_type: str = "disk"
+    """``disk`` or ``cdrom``."""
+    sector_size: int = 512
+    """Bytes the guest reads and writes at least."""
+    direct: bool = False
+    """The image is open for direct I/O, past the page cache."""
+    limits: Limits = field(default_factory=Limits)
+    options: DiskOptions = field(default_factory=DiskOptions)
+    """What was asked for at attach in place of the engine's settings."""
 
     @property
     def key(self) -> tuple[int, int]:

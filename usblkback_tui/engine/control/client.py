@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
-from usblkback_tui.engine.control.codec import CodecError, decode
+from usblkback_tui.engine.control.codec import CodecError, decode, encode
 from usblkback_tui.engine.control.wire import MAX_REPLY, VERSION, Lines, WireError, peer_of
 from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.protocol.errors import UserError
@@ -223,4 +223,10 @@ class _Refused(Exception):
 
 
 def _attach_args(request: AttachRequest) -> dict[str, Any]:
-    return {"domain": request.domain, "image": request.image, "vdev": request.vdev, "mode": request.mode}
+    return {
+        "domain": request.domain,
+        "image": request.image,
+        "vdev": request.vdev,
+        "mode": request.mode,
+        "options": encode(request.options),
+    }
