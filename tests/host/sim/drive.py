@@ -31,6 +31,15 @@ def worked(guest: SimGuest, requests: int = 150) -> DiskReport:
     return guest.disk("xvda")
 
 
+def full(guest: SimGuest, oracle: Oracle, depth: int) -> None:
+    """Hold the backend, between two requests, until all the depth is under way and none of it is answered."""
+    oracle.hold.set()
+    with oracle.lock:  # what was taken before is answered now
+        pass
+    wait(lambda: sum(queue.waiting for queue in oracle.queues) == depth, "a full depth on the rings")
+    wait(lambda: guest.disk("xvda").in_flight == depth, "a full depth under way")
+
+
 @contextmanager
 def opened(image: Path) -> Iterator[int]:
     """The image, to change it behind everybody's back."""

@@ -366,6 +366,11 @@ class Queue:
     def set_index(self, offset: int, value: int) -> None:
         ctypes.c_uint32.from_address(self.ring + offset).value = value & 0xFFFFFFFF
 
+    @property
+    def waiting(self) -> int:
+        """Requests on the ring that are not taken."""
+        return (self.index(0) - self._cons) & 0xFFFFFFFF
+
     def _serve(self) -> None:
         ops = self.channel.ops
         handle = ffi.cast("void *", ops.handle)
@@ -373,12 +378,13 @@ class Queue:
             if self.oracle.hold.is_set():
                 time.sleep(0.001)
                 continue
-            if self._cons != self.index(0):
+            if self.waiting:
                 with self.oracle.lock:
-                    self._one(ops.port, handle)
+                    if not self.oracle.hold.is_set():
+                        self._one(ops.port, handle)
                 continue
             self.set_index(4, self._cons + 1)
-            if self._cons != self.index(0):
+            if self.waiting:
                 continue
             select.select([ops.fd, self._stop], [], [])
             if lib.sim_channel_pending(handle) == ops.port:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.sim.drive import Attach, MakeGuest, flip, opened, wait, worked
+from tests.host.sim.drive import Attach, MakeGuest, flip, full, opened, wait, worked
 from tests.host.sim.oracle import ERROR, FLUSH, Features
 from usblkback_tui.engine.host.seam import HostError, Put, Remove
 from usblkback_tui.engine.host.sim import GuestOptions, Load, SimGuest, SimHost
@@ -345,8 +345,7 @@ class TestClosing:
         guest = make()
         oracle = attach(guest).serve()
         worked(guest)
-        oracle.hold.set()
-        wait(lambda: guest.disk("xvda").in_flight == 8, "a full depth under way")
+        full(guest, oracle, 8)
         oracle.set_state(5)
         guest.wait_state("xvda", XenbusState.CLOSED)
         assert guest.disk("xvda").in_flight == 8
@@ -424,8 +423,7 @@ class TestBackendDeath:
         guest = make(Load(read_percent=0, span_bytes=64 * 4096, depth=16, sequential=True))
         oracle = attach(guest).serve()
         worked(guest, 300)
-        oracle.hold.set()
-        wait(lambda: guest.disk("xvda").in_flight == 16, "a full depth under way")
+        full(guest, oracle, 16)
         guest.reboot(clean=False)
         oracle.close()
         guest.set_load(replace(Load(), read_percent=100))

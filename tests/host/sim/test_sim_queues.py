@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.sim.drive import Attach, MakeGuest, flip, wait, worked
+from tests.host.sim.drive import Attach, MakeGuest, flip, full, wait, worked
 from tests.host.sim.oracle import Features, Oracle
 from usblkback_tui.engine.host.seam import HostError, Put
 from usblkback_tui.engine.host.sim import Load, SimGuest, SimHost
@@ -33,12 +33,6 @@ def all_worked(guest: SimGuest, requests: int = 40) -> None:
 def keys(host: SimHost, oracle: Oracle) -> set[str]:
     """What the frontend wrote, below its directory."""
     return {path.removeprefix(f"{oracle.front}/") for path in host.hypervisor.store.dump(oracle.front)}
-
-
-def full(guest: SimGuest, oracle: Oracle, depth: int) -> None:
-    """Hold the backend until all the depth is under way."""
-    oracle.hold.set()
-    wait(lambda: guest.disk("xvda").in_flight == depth, "a full depth under way")
 
 
 @pytest.mark.parametrize(

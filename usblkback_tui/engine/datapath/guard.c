@@ -25,7 +25,9 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 {
 	const uint8_t *at = info->si_addr;
 
-	if (guard.from && at >= guard.from && at < guard.to) {
+	bool fault = info->si_code > 0;	/* not sent by a process: then there is an address */
+
+	if (fault && guard.from && at >= guard.from && at < guard.to) {
 		guard.from = NULL;
 		siglongjmp(guard.out, 1);
 	}
@@ -33,8 +35,11 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 		before.sa_sigaction(signal, info, context);
 	else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
 		before.sa_handler(signal);
-	else
+	else if (fault || before.sa_handler == SIG_DFL) {
 		sigaction(signal, &before, NULL);	/* the instruction is tried again, and now it ends the process */
+		if (!fault)
+			raise(signal);
+	}
 }
 
 static void install(void)

@@ -18,8 +18,8 @@ enum way { WAY_MMAP, WAY_SYNC, WAY_URING, NR_WAYS };
 enum { NR_SIZES = 3 };
 
 #define SAMPLE_EVERY 8u		/* requests; looking at the clock is not free */
-#define TRIAL 4096u		/* requests: a new mapping is slow until its pages have been touched */
-#define FIRST_STRETCH 65536u	/* requests by the winner until the other is tried again; doubled each time it wins */
+#define TRIAL 512u		/* requests */
+#define FIRST_STRETCH 16384u	/* requests by the winner until the other is tried again; doubled each time it wins */
 #define LONGEST_STRETCH (1u << 22)
 #define SLOW_NS 20000u		/* no copy of a few pages takes that long: perhaps the disk was waited for */
 #define WAITS 3u		/* of so many in a stretch: then it is the disk's speed that counts */
@@ -35,6 +35,7 @@ struct choice {
 	uint32_t tick;
 	uint32_t waits;
 	uint64_t sum_ns, samples;	/* since this way was taken up */
+	uint64_t warm_ns, warm_samples;	/* of these: without a page fault */
 	uint64_t cost_ns[NR_WAYS];	/* means; 0: not known */
 };
 
@@ -52,6 +53,19 @@ static void take_up(struct choice *choice, enum way way, bool trial, uint32_t re
 	choice->left = requests;
 	choice->waits = 0;
 	choice->sum_ns = choice->samples = 0;
+	choice->warm_ns = choice->warm_samples = 0;
+}
+
+/*
+ * What a request costs this way.  A new mapping faults on every page once, so a trial is judged by the requests that did
+ * not, where there are some; a stretch is long enough to be judged by all of them.
+ */
+static void settle_cost(struct choice *choice)
+{
+	if (choice->trial && choice->warm_samples >= 4)
+		choice->cost_ns[choice->way] = choice->warm_ns / choice->warm_samples;
+	else if (choice->samples)
+		choice->cost_ns[choice->way] = choice->sum_ns / choice->samples;
 }
 
 /* A stretch or a trial is over. */
@@ -61,8 +75,7 @@ static void decide(struct io_auto *a, struct choice *choice)
 
 	if (was == WAY_URING)
 		return take_up(choice, a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, WAITING_TRIAL);
-	if (choice->samples)
-		choice->cost_ns[was] = choice->sum_ns / choice->samples;
+	settle_cost(choice);
 	if (!a->ways[WAY_MMAP])
 		return take_up(choice, WAY_SYNC, false, FIRST_STRETCH);
 	if (!choice->trial || !choice->cost_ns[other])
@@ -99,14 +112,27 @@ static void do_not_wait(struct io_auto *a, struct choice *choice)
 		take_up(choice, WAY_SYNC, false, LONGEST_STRETCH);
 }
 
+static long page_faults(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_minflt;
+}
+
 static int measured(struct io_auto *a, struct choice *choice, struct usblk_req *req)
 {
+	bool may_warm_up = choice->trial && choice->way == WAY_MMAP;
+	long faults = may_warm_up ? page_faults() : 0;
 	uint64_t began = usblk_now_ns(), took;
 	int error = a->ways[choice->way]->submit(a->ways[choice->way], req);
 
 	took = usblk_now_ns() - began;
 	choice->sum_ns += took;
 	choice->samples++;
+	if (may_warm_up && page_faults() == faults) {
+		choice->warm_ns += took;
+		choice->warm_samples++;
+	}
 	if (took > SLOW_NS + (req->nr_sectors << USBLK_SECTOR_SHIFT) / 4 && disk_was_read(a) && ++choice->waits == WAITS)
 		do_not_wait(a, choice);
 	return error;

@@ -29,7 +29,7 @@
 #endif
 
 /* user_data of what is no request; requests are aligned, so their addresses are none of these */
-enum { TAG_STOP = 1, TAG_CHANNEL = 2 };
+enum { TAG_STOP = 1, TAG_CHANNEL = 2, TAG_DISARM = 3 };
 
 struct io_uring {
 	struct usblk_io io;
@@ -176,6 +176,8 @@ static void collect(struct io_uring *u)
 		const struct io_uring_cqe *cqe = &u->cqes[head & u->cq_mask];
 		struct usblk_req *req;
 
+		if (cqe->user_data == TAG_DISARM)
+			continue;
 		if (cqe->user_data <= TAG_CHANNEL) {
 			int wake = cqe->user_data == TAG_STOP ? USBLK_WAKE_STOP : USBLK_WAKE_CHANNEL;
 
@@ -249,10 +251,39 @@ static int wait(struct usblk_io *io, int stop_fd, int channel_fd)
 
 /* life and death -------------------------------------------------------------------------------------------------- */
 
+static void disarm(struct io_uring *u, int wake, uint64_t tag)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!(u->armed & wake))
+		return;
+	sqe = next_sqe(u);
+	sqe->opcode = IORING_OP_POLL_REMOVE;
+	sqe->addr = tag;
+	sqe->user_data = TAG_DISARM;
+	push_sqe(u);
+}
+
+/*
+ * The kernel tears a closed ring down later, and until then it would hold the image, locks and all, and the channel.  So
+ * they are given back before: the polls end, and the image is no registered file any more.
+ */
+static void let_go(struct io_uring *u)
+{
+	disarm(u, USBLK_WAKE_STOP, TAG_STOP);
+	disarm(u, USBLK_WAKE_CHANNEL, TAG_CHANNEL);
+	while (u->armed && (enter(u, 1) >= 0 || errno == EINTR || errno == EAGAIN || errno == EBUSY))
+		collect(u);
+	if (u->fixed_file)
+		syscall(__NR_io_uring_register, u->fd, IORING_UNREGISTER_FILES, NULL, 0);
+}
+
 static void destroy(struct usblk_io *io)
 {
 	struct io_uring *u = (struct io_uring *)io;
 
+	if (u->cqes)
+		let_go(u);
 	if (u->sqes)
 		munmap(u->sqes, ENTRIES * sizeof(*u->sqes));
 	if (u->rings)
@@ -274,7 +305,9 @@ static bool map_rings(struct io_uring *u, const struct io_uring_params *p)
 	size_t cq = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
 	uint8_t *rings;
 
-	if (!(p->features & IORING_FEAT_SINGLE_MMAP) || !(p->features & IORING_FEAT_NODROP))
+	/* the last one came with the reads, writes and hole punching without a vector that are used here */
+	if (!(p->features & IORING_FEAT_SINGLE_MMAP) || !(p->features & IORING_FEAT_NODROP) ||
+	    !(p->features & IORING_FEAT_RW_CUR_POS))
 		return false;
 	u->rings_size = sq > cq ? sq : cq;
 	u->rings = map_ring(u, u->rings_size, IORING_OFF_SQ_RING);

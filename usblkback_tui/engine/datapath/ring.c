@@ -50,6 +50,7 @@ struct usblk_ring {
 	int stopping, trimming;		/* asked for by other threads */
 	bool notify_failed;
 	bool masked;			/* we took an event and have not unmasked the port since */
+	bool stale;			/* the engine may yet tell of an event that ring->wait() took */
 
 	struct usblk_poller poller;
 	struct usblk_log log;
@@ -70,7 +71,7 @@ static void publish(struct usblk_ring *ring)
 	if (old == new)
 		return;
 	__atomic_store_n(&ring->shared->rsp_prod, new, __ATOMIC_RELEASE);
-	ring->rsp_published = new;
+	__atomic_store_n(&ring->rsp_published, new, __ATOMIC_RELAXED);
 	/* the frontend sets rsp_event, then looks at rsp_prod once more: ours must be visible before we look at his */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	event = __atomic_load_n(&ring->shared->rsp_event, __ATOMIC_RELAXED);
@@ -210,7 +211,13 @@ static void reap(struct usblk_ring *ring)
 	if (ring->alone && ring->nr_free + 1 == ring->nr_reqs) {
 		req = ring->alone;
 		ring->alone = NULL;
-		submit(ring, req);
+		if (usblk_vbd_poisoned(ring->vbd)) {	/* by a flush it waited for */
+			usblk_grants_put(ring->grants, req, false);
+			stat_add(&ring->log.stats.refused, 1);
+			answer(ring, req, BLKIF_RSP_ERROR);
+		} else {
+			submit(ring, req);
+		}
 	}
 }
 
@@ -256,7 +263,7 @@ static int64_t drain(struct usblk_ring *ring)
 		memcpy(slot, shared, ring->layout->slot_size);
 		/* from here on only the copy exists: the compiler must not read the slot again */
 		__asm__ volatile("" : : : "memory");
-		ring->req_cons++;
+		__atomic_store_n(&ring->req_cons, ring->req_cons + 1, __ATOMIC_RELAXED);
 		req = ring->free[--ring->nr_free];
 		usblk_req_parse(req, slot, ring->layout);
 		if (req->op != BLKIF_OP_DISCARD)
@@ -331,8 +338,10 @@ static int sleep_ring(struct usblk_ring *ring)
 	struct usblk_io *io = ring->io;
 	int wake, event;
 
-	if (ring->wait && io->fd < 0)
+	if (ring->wait && io->fd < 0) {
+		ring->stale = true;
 		return took_event(ring, ring->wait(channel));
+	}
 	if (io->fd >= 0 && io->wait)
 		wake = io->wait(io, ring->stop_fd, ring->config.channel_fd);
 	else
@@ -343,6 +352,12 @@ static int sleep_ring(struct usblk_ring *ring)
 		usblk_stop_clear(ring->stop_fd);
 	if (!(wake & USBLK_WAKE_CHANNEL))
 		return wake;
+	/* where the channel can be slept on, asking for an event that is not there sleeps, and I/O is under way */
+	if (ring->stale) {
+		ring->stale = false;
+		if (!usblk_readable(ring->config.channel_fd))
+			return wake & ~USBLK_WAKE_CHANNEL;
+	}
 	event = took_event(ring, ring->pending(channel));
 	return event < 0 ? -1 : (wake & ~USBLK_WAKE_CHANNEL) | event;
 }

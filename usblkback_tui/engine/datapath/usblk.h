@@ -178,6 +178,7 @@ bool usblk_poller_preempted(struct usblk_poller *poller, uint64_t before, uint64
 enum usblk_wake { USBLK_WAKE_STOP = 1, USBLK_WAKE_CHANNEL = 2, USBLK_WAKE_IO = 4 };
 
 int usblk_wait(int stop_fd, int channel_fd, int io_fd);	/* a set of usblk_wake, or -1 */
+bool usblk_readable(int fd);
 int usblk_stop_create(void);
 void usblk_stop_signal(int fd);
 void usblk_stop_clear(int fd);
