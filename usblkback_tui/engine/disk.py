@@ -185,6 +185,7 @@ class Disk:
                     served=connection is not None,
                     poisoned=connection.vbd.poisoned if connection else 0,
                     io_errno=connection.vbd.last_io_errno if connection else 0,
+                    cdrom=self.identity.cdrom,
                     io_errors=counters.io_errors,
                     bad_requests=counters.bad_requests,
                     map_errors=counters.map_errors,

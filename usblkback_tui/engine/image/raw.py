@@ -84,7 +84,7 @@ def open_image(path: str, writable: bool, *, direct: bool | None = False, sector
         if problem := sector_problem(image.sectors, sector_size, path):
             raise problem
         if direct is None:
-            direct = is_block and image.logical_sector_size <= sector_size
+            return _direct_if_possible(image, sector_size) if is_block else image
         return _make_direct(image, sector_size) if direct else image
     except BaseException:
         os.close(fd)
@@ -209,6 +209,14 @@ def sector_problem(sectors: int, sector_size: int, path: str) -> UserError | Non
         key="sector_size",
         value=sector_size,
     )
+
+
+def _direct_if_possible(image: RawImage, sector_size: int) -> RawImage:
+    try:
+        return _make_direct(image, sector_size)
+    except UserError:
+        fcntl.fcntl(image.fd, fcntl.F_SETFL, fcntl.fcntl(image.fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+        return image
 
 
 def _make_direct(image: RawImage, sector_size: int) -> RawImage:
