@@ -49,7 +49,7 @@ class Model:
         for where, at, data in reversed(self._before):
             where[at : at + len(data)] = data
 
-    def _put(self, where: bytearray, at: int, data: bytes) -> None:
+    def _put(self, where: bytearray, at: int, data: bytes | bytearray) -> None:
         self._before.append((where, at, bytes(where[at : at + len(data)])))
         where[at : at + len(data)] = data
 

@@ -23,6 +23,7 @@ from tests.engine.datapath.frontend import REQ_PROD, RSP_EVENT, Page, whole
 from tests.engine.datapath.layouts import Response, Segment
 from tests.engine.datapath.served import Served
 from usblkback_tui.engine.datapath.ring import End, GrantMode, IoEngine
+from usblkback_tui.engine.host.sim import Hypervisor
 from usblkback_tui.protocol.blkif import PAGE, SECTOR, Op, Status
 
 
@@ -254,12 +255,12 @@ def test_an_event_that_was_taken_is_not_asked_for_again(piped: Piped) -> None:
     assert would_sleep == 0
 
 
-def test_a_closed_ring_has_let_go_of_the_image(serve: Serve, image: Path) -> None:
+def test_a_closed_ring_has_let_go_of_the_image(hypervisor: Hypervisor, image: Path) -> None:
     """Its lock can be taken the moment we close it: the kernel ends an io_uring later than that."""
     for _ in range(5):
         fd = os.open(image, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with serve(image=fd, io=IoEngine.IO_URING) as s:
+        with Served(hypervisor, fd, io=IoEngine.IO_URING) as s:
             request = s.front.layout.rw(Op.READ, 1, 0, whole([s.front.page()]))
             assert s.front.do(request)[0].status == 0
         os.close(fd)
