@@ -97,7 +97,7 @@ def test_read_that_fails(descriptor: Opener, serve: Serve, mode: GrantMode, page
 
 @pytest.mark.parametrize("serve", [IoEngine.SYNC, IoEngine.IO_URING], indirect=True, ids=lambda io: io.value)
 def test_file_size_limit_in_the_midst_of_a_write(serve: Serve, image: Path, mode: GrantMode) -> None:
-    """The kernel writes what fits and says so; what is left is tried and fails.  Stores to a mapping have no such limit."""
+    """The kernel writes what fits; what is left is tried and fails.  Stores to a mapping have no such limit."""
     s = serve(mode)
     before = image.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
