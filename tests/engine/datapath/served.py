@@ -50,7 +50,8 @@ class Served:
     """``image`` is a file, opened for writing even for a read-only disk, or an open descriptor, which stays open.
 
     ``waits``: the host's channel can be slept on without poll().  ``config`` is what else ``RingConfig`` and
-    ``VbdConfig`` take; ``sectors`` is by default the size of the file.
+    ``VbdConfig`` take; ``sectors`` is by default the size of the file.  ``vbd``: one more queue of this disk, whose
+    image is ``image``.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Served:
         running: bool = True,
         waits: bool = True,
         budget: GrantBudget | None = None,
+        vbd: Vbd | None = None,
         **config: Any,
     ) -> None:
         self.front = Frontend(hypervisor, protocol=protocol, ring_pages=ring_pages, memory_mib=memory_mib, start=start)
@@ -83,7 +85,7 @@ class Served:
         config.setdefault("response_wait_us", 60_000_000)  # batches are then a matter of their size alone
         ops = self.channel.ops if waits else replace(self.channel.ops, wait=0, poke_port=0)
         of_vbd = {name: config.pop(name) for name in VbdConfig.__slots__ if name in config}
-        self.vbd = Vbd(VbdConfig(self._own_fd, **{"sectors": os.fstat(self._own_fd).st_size // 512, **of_vbd}))
+        self.vbd = vbd or Vbd(VbdConfig(self._own_fd, **{"sectors": os.fstat(self._own_fd).st_size // 512, **of_vbd}))
         self.server = RingServer(
             self.vbd,
             RingConfig(
@@ -129,6 +131,10 @@ class Served:
         """Stop, and wait for it."""
         self.server.stop()
         return self.ended(timeout)
+
+    @property
+    def running(self) -> bool:
+        return bool(self._thread and self._thread.is_alive())
 
     @property
     def counters(self) -> Counters:

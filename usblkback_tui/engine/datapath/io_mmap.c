@@ -38,7 +38,9 @@ static int submit(struct usblk_io *io, struct usblk_req *req)
 		map_image(engine);
 	if (!engine->map || offset + length > engine->size)
 		return usblk_sync_request(engine->vbd, req);
-	return usblk_guarded_copy(req->iov, req->nr_iov, engine->map + offset, length, req->action == BLKIF_OP_WRITE);
+	if (!usblk_guarded_copy(req->iov, req->nr_iov, engine->map + offset, length, req->action == BLKIF_OP_WRITE))
+		return 0;
+	return usblk_sync_request(engine->vbd, req);	/* fails too, and knows why; SIGBUS does not */
 }
 
 static void destroy(struct usblk_io *io)
