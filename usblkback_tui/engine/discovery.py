@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from usblkback_tui.engine.attaching import attach_commit, forget_error, removal_commit
 from usblkback_tui.engine.disk import Disk, Surroundings
-from usblkback_tui.engine.host.seam import Domain, HostError, Put
+from usblkback_tui.engine.host.seam import Commit, Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.settings import DiskSettings
 from usblkback_tui.engine.snapshot import Severity
@@ -46,9 +46,10 @@ class Discovery:
         owned: bool,
         image: RawImage | None = None,
         patience: float = 0.0,
+        written: Commit = (),
     ) -> Disk:
-        """Serve a vbd whose directories are written.  Raises HostError."""
-        disk = Disk(self._around, kind, domain, identity, owned=owned, image=image, patience=patience)
+        """Serve a vbd whose directories are written, by us when ``written`` says what.  Raises HostError."""
+        disk = Disk(self._around, kind, domain, identity, owned=owned, image=image, patience=patience, written=written)
         with self._around.lock:
             self._disks[disk.key] = disk
         self._refused.pop(disk.key, None)
@@ -179,13 +180,14 @@ class Discovery:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} is not attached: max_disks is reached")
             return
         kind = around.settings.kinds[0]
+        commit = attach_commit(around.me, kind, domain.domid, devid, image, mode)
         try:
-            around.host.commit(attach_commit(around.me, kind, domain.domid, devid, image, mode))
+            around.host.commit(commit)
         except HostError as error:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} could not be attached: {error}")
             return
         identity = BackendIdentity(domain.domid, devid, image, mode)
-        self.adopt(kind, domain.name, identity, owned=True, patience=REOPEN_PATIENCE)
+        self.adopt(kind, domain.name, identity, owned=True, patience=REOPEN_PATIENCE, written=commit)
 
     def _say(self, domain: Domain, what: str) -> None:
         self._around.events.add(

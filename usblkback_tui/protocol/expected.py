@@ -58,7 +58,8 @@ def expected_step(front: S, back: S, *, online: bool = True, opening: bool = Fal
             return Expected("backend", "open the image", cell.reason, HOTPLUG_SECONDS)
         return Expected("backend", cell.action.value, cell.reason, _backend_seconds(cell.action))
     if cell.turn is Turn.TOOLSTACK:
-        return Expected("toolstack", "remove the device", cell.reason, DESTROY_SECONDS if not online else 0.0)
+        what = "remove the device" if back in (S.CLOSED, S.UNKNOWN) else "give it a state of the handshake"
+        return Expected("toolstack", what, cell.reason, DESTROY_SECONDS if not online else 0.0)
     return Expected("frontend", _frontend_step(front, back), cell.reason, _frontend_seconds(back))
 
 
