@@ -12,7 +12,7 @@ from usblkback_tui.engine.control.address import socket_path
 from usblkback_tui.engine.control.client import NoEngine, RemoteBackend
 from usblkback_tui.engine.settings import Settings
 
-_OPTIONS = ("socket", "affinity", "high_priority", "wait")
+_OPTIONS = ("socket", "affinity", "high_priority", "wait", "read_only")
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
