@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.control.fake_backend import a_foreign_disk
 from tests.engine.rig import Rig, rig, wait_for
 from tests.host.fakexen import FakeXen
 from usblkback_tui.engine import observer as observer_module
@@ -18,7 +20,8 @@ from usblkback_tui.engine.foreign_health import ForeignFacts, foreign_health
 from usblkback_tui.engine.host.seam import Domain, Hints
 from usblkback_tui.engine.kernelmodel import KernelBackend
 from usblkback_tui.engine.observer import TOKEN, Observer
-from usblkback_tui.engine.snapshot import ForeignDisk, Severity
+from usblkback_tui.engine.rates import foreign_rates
+from usblkback_tui.engine.snapshot import ForeignDisk, KernelCounters, Severity
 from usblkback_tui.engine.sysfs import read_counters
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -169,6 +172,32 @@ def test_a_store_full_of_vbds_is_bounded(xen: FakeXen, monkeypatch: pytest.Monke
     with observer(xen) as watcher:
         watcher.follow(EVERYTHING, G5)
         assert len(watcher.disks()) == 3
+
+
+def test_watches_are_few_outside_domain_0_and_may_be_refused(tmp_path: Path) -> None:
+    xen = FakeXen(tmp_path, domid=2)
+    for devid in range(20):
+        write_vbd(xen, "qdisk", 5, devid, backend=2)
+    with observer(xen, me=2) as watcher:
+        watcher.follow(EVERYTHING, G5)
+        assert xen.count("watches") == observer_module.FEW_WATCHES
+        xen.fault("xs_watch", errno.ENOSPC)
+        write_vbd(xen, "vbd", 5, 100, backend=2)
+        watcher.follow(EVERYTHING, G5)
+        assert len(watcher.disks()) == 21
+
+
+def test_rates_of_what_the_kernel_serves() -> None:
+    old = a_foreign_disk()
+    was = replace(old, counters=KernelCounters(10.0, reads=100, writes=10, bytes_read=4096))
+    now = replace(old, counters=KernelCounters(12.0, reads=300, writes=30, flushes=2, bytes_read=8192))
+    rates = foreign_rates(was, now)
+    assert rates is not None
+    assert (rates.reads, rates.writes, rates.flushes, rates.read_bytes) == (100.0, 10.0, 1.0, 2048.0)
+    assert foreign_rates(was, was) is None
+    assert foreign_rates(now, was) is None
+    assert foreign_rates(replace(was, counters=None), now) is None
+    assert foreign_rates(was, replace(now, counters=KernelCounters(13.0, reads=1))) is None
 
 
 # health -----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ from usblkback_tui.protocol.vdev import vdev_name
 TOKEN = "foreign"
 MAX_FOREIGN = 1024
 """Vbds looked at, whatever stands in the store."""
+MAX_WATCHES = 256
+FEW_WATCHES = 16
+"""Outside domain 0 xenstored allows 128 to a domain, and those of our own disks come first."""
 PAUSE = 0.5
 """Seconds between two looks that watches ask for: a guest that flips its state must not keep us busy."""
 COUNTERS_PAUSE = 1.0
@@ -170,13 +173,17 @@ class Observer:
         )
 
     def _watch(self, fronts: list[str]) -> None:
-        """Keep watches on what was found: the roots of their kinds, and each frontend's state."""
-        wanted = {*self._roots, *fronts}
+        """Keep watches on what was found: the roots of their kinds, and each frontend's state, as far as they go."""
+        limit = FEW_WATCHES if self._me else MAX_WATCHES
+        wanted = set([*self._roots, *fronts][:limit])
         for path in sorted(self._watched - wanted):
             self._watched.discard(path)
             self._host.unwatch(path, TOKEN)
         for path in sorted(wanted - self._watched):
-            self._host.watch(path, TOKEN)
+            try:
+                self._host.watch(path, TOKEN)
+            except HostError:
+                return  # what is not watched is seen with the next full re-read
             self._watched.add(path)
 
     def _read(self, path: str) -> str | None:
