@@ -58,6 +58,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "force_detach", ("D",), "force", "Take the selected disk away, whatever the guest does.", "Disks", footer=11
     ),
+    Action("resize", ("r",), "resize", "Give the selected disk another size while it is used.", "Disks", footer=10),
     Action("copy", ("y",), "copy", "Copy the selected disk as text (OSC 52, works over ssh).", "Disks", footer=9),
     Action(
         "filter",

@@ -133,6 +133,8 @@ class UsblkApp(App[Outcome]):
     def _wanted(self, message: Wanted) -> None:
         if message.what == "attach":
             self._ask_attach()
+        elif message.what == "resize":
+            self._ask_resize()
         else:
             self._ask_detach(force=message.what == "force_detach")
 
@@ -141,6 +143,15 @@ class UsblkApp(App[Outcome]):
 
         selected = self.main.selected
         self.push_screen(AttachDialog(self.backend, self.model, prefer=selected.domid if selected else None))
+
+    def _ask_resize(self) -> None:
+        from usblkback_tui.ui.dialogs.resize import ResizeDialog
+
+        disk = self.main.selected
+        if disk is None:
+            self.notify("There is no disk to resize; a attaches one.", severity="warning", markup=False)
+        else:
+            self.push_screen(ResizeDialog(self.backend, disk))
 
     def _ask_detach(self, *, force: bool) -> None:
         from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog

@@ -38,7 +38,7 @@ Key = tuple[int, int]
 
 
 class Wanted(Message):
-    """The operator wants something done to a disk: ``attach``, ``detach`` or ``force_detach``."""
+    """The operator wants something done to a disk: ``attach``, ``detach``, ``force_detach`` or ``resize``."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -372,6 +372,9 @@ class MainScreen(Screen[None]):
 
     def action_force_detach(self) -> None:
         self.post_message(Wanted("force_detach"))
+
+    def action_resize(self) -> None:
+        self.post_message(Wanted("resize"))
 
     def action_copy(self) -> None:
         disk = self.selected
