@@ -64,9 +64,12 @@ def test_common_options_go_before_or_after(words: tuple[str, ...]) -> None:
 
 def test_options_that_are_not_given_are_not_there() -> None:
     args = parse(["serve"])
-    assert not any(hasattr(args, name) for name in ("socket", "config", "affinity", "high_priority", "wait"))
-    args = parse(["--high-priority", "--wait", "serve", "--affinity", "1", "--config", "/c"])
+    assert not any(
+        hasattr(args, name) for name in ("socket", "config", "affinity", "high_priority", "wait", "read_only")
+    )
+    args = parse(["--high-priority", "--wait", "serve", "--affinity", "1", "--config", "/c", "--read-only"])
     assert (args.high_priority, args.wait, args.affinity, args.config) == (True, True, 1, Path("/c"))
+    assert args.read_only is True
 
 
 def test_the_two_waits_are_kept_apart() -> None:

@@ -18,6 +18,7 @@ from usblkback_tui.engine.config_rules import RULES
 from usblkback_tui.engine.config_values import ConfigError, key_of
 from usblkback_tui.engine.settings import (
     FLAT,
+    AlertSettings,
     DemoSettings,
     DirectIo,
     DiskOptions,
@@ -51,7 +52,7 @@ def test_the_example_is_the_defaults() -> None:
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for cls in (EngineSettings, DiskSettings, DiskOptions, GuestSettings, UiSettings):
+    for cls in (EngineSettings, DiskSettings, DiskOptions, GuestSettings, UiSettings, AlertSettings):
         for field in dataclasses.fields(cls):
             assert FLAT in field.metadata or f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
 
@@ -166,6 +167,10 @@ def test_refusals(write: Write, text: str, key: str, value: str, words: str) -> 
         ("engine", "response_wait_us", (0, 1000), (-1, 1001)),
         ("engine", "poll_us", (0, 1000), (-1, 1001)),
         ("ui", "refresh_hz", (0.5, 10), (0.49, 10.01)),
+        ("alerts", "p99_ms", (0, 60000), (-0.5, 60000.5)),
+        ("alerts", "errors_percent", (0, 100), (-0.1, 100.1)),
+        ("alerts", "stuck_seconds", (0, 86400), (-0.5, 86400.5)),
+        ("alerts", "queue_full_seconds", (0, 86400), (-0.5, 86400.5)),
         ("demo.guest", "size_mib", (1, 100_000), (0, -1)),
         ("demo.guest", "read_percent", (0, 100), (-1, 101)),
         ("demo.guest", "block_kib", (4, 1024), (0, 3, 1028)),
@@ -283,6 +288,7 @@ def test_default_files_in_order(tmp_path: Path) -> None:
         ("USBLKBACK_GRANT_COPY", "0", False),
         ("USBLKBACK_DETACH_SECONDS", "2.5", 2.5),
         ("USBLKBACK_AFFINITY", "", None),
+        ("USBLKBACK_READ_ONLY", "1", True),
         ("USBLKBACK_REFRESH_HZ", "2", 2.0),
         ("USBLKBACK_THEME", "nord", "nord"),
         ("USBLKBACK_IO_ENGINE", "mmap", IoChoice.MMAP),
@@ -332,12 +338,17 @@ def test_every_key_and_variable_is_documented() -> None:
     text = (EXAMPLE.parent / "docs" / "settings.md").read_text(encoding="utf-8")
     for name in environment_names():
         assert f"`{name}`" in text
-    for table, cls in (("disk", DiskSettings), ("disk", DiskOptions), ("demo.guest", GuestSettings)):
-        assert f"`[[{table}]]`" in text
+    for table, cls in (
+        ("[disk]", DiskSettings),
+        ("[disk]", DiskOptions),
+        ("[demo.guest]", GuestSettings),
+        ("alerts", AlertSettings),
+    ):
+        assert f"`[{table}]`" in text
         for field in dataclasses.fields(cls):
             assert FLAT in field.metadata or f"`{field.name}`" in text
     for (owner, name), rule in RULES.items():
-        if owner in (EngineSettings, UiSettings):
+        if owner in (EngineSettings, UiSettings, AlertSettings):
             (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
             for number in re.findall(r"[0-9.]+", rule.expected):
                 assert number in row, f"{name}: {rule.expected}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.fakexen import FakeXen
-from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Hints, HostError, Put, Remove
+from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Hints, HostError, Permissions, Put, Remove
 from usblkback_tui.engine.host.xen import XenHost, contact, store
 
 BASE = "/local/domain/0/backend/usblkback/5/51712"
@@ -43,6 +43,23 @@ def test_reading(xen: FakeXen, host: XenHost) -> None:
     assert host.read(f"{BASE}/none") is None
     assert host.read(f"{BASE}/raw") == "a\0b\N{REPLACEMENT CHARACTER}c"
     assert host.read("domid") == "0"
+
+
+def test_reading_what_is_no_text(xen: FakeXen, host: XenHost) -> None:
+    xen.write(f"{BASE}/raw", b"a\0b\xffc")
+    assert host.read_bytes(f"{BASE}/raw") == b"a\0b\xffc"
+    assert host.read_bytes(f"{BASE}/none") is None
+
+
+def test_permissions(xen: FakeXen, host: XenHost) -> None:
+    assert host.permissions(f"{BASE}/none") is None
+    xen.write(f"{BASE}/mode", "w")
+    assert host.permissions(f"{BASE}/mode") == Permissions(0, "n")
+    host.commit([Put(BASE, "", owner=0, readers=(5, 7))])
+    assert host.permissions(BASE) == Permissions(0, "n", ((5, "r"), (7, "r")))
+    xen.fault("xs_get_permissions", errno.EACCES)
+    with pytest.raises(HostError, match="cannot be asked for its permissions"):
+        host.permissions(BASE)
 
 
 def test_listing(xen: FakeXen, host: XenHost) -> None:

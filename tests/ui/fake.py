@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
+from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.latency import BUCKETS, bucket_of
 from usblkback_tui.engine.snapshot import (
     Counters,
@@ -253,6 +255,24 @@ class FakeBackend:
         self._called("next_vdev", domain)
         taken = {devid for domid, devid in self.disks if domid == int(domain)}
         return next(v.name for n in range(26) if (v := Vdev("xvd", n)).number not in taken)
+
+    def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
+        self._called("requests", domid, devid, tuple(after), limit)
+        return ()
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        self._called("ring_slots", domid, devid, ring)
+        raise UserError(f"there is no ring {ring}", key="ring")
+
+    def store(self, path: str) -> StoreNode:
+        self._called("store", path)
+        return StoreNode(path, "", (), 0, "n")
+
+    def store_write(self, path: str, value: str) -> None:
+        self._called("store_write", path, value)
+
+    def store_remove(self, path: str) -> None:
+        self._called("store_remove", path)
 
 
 def _worked(disk: DiskView, seconds: float, load: float) -> DiskView:

@@ -22,7 +22,7 @@ DISK_OPTIONS = (
 )
 """Options of an engine that ``attach`` has for one disk, too."""
 
-_OPTIONS = ("socket", "affinity", "high_priority", "wait", *DISK_OPTIONS)
+_OPTIONS = ("socket", "affinity", "high_priority", "wait", "read_only", *DISK_OPTIONS)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -223,6 +223,12 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="wait for the hypervisor's devices and store to appear instead of failing",
     )
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="refuse attach, detach, resize and writes to xenstore",
+    )
     _disk_options(parser)
 
 

@@ -8,9 +8,11 @@ Every verb raises :class:`~usblkback_tui.protocol.errors.UserError` with the sen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.engine.snapshot import DiskView, Event, Limits, Snapshot
 
@@ -84,4 +86,27 @@ class Backend(Protocol):
 
     def next_vdev(self, domain: str) -> str:
         """The first free xvd name of a domain."""
+        ...
+
+    def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
+        """The newest ``limit`` finished requests of a disk, oldest first.
+
+        Of ring i only those with ``seq > after[i]``, so a caller passes the highest ``seq`` it has seen of each.
+        """
+        ...
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """Every slot of a connected ring at this moment, decoded."""
+        ...
+
+    def store(self, path: str) -> StoreNode:
+        """One node of xenstore."""
+        ...
+
+    def store_write(self, path: str, value: str) -> None:
+        """Give a node a value, or make it.  Refused by an engine that is read-only."""
+        ...
+
+    def store_remove(self, path: str) -> None:
+        """Remove a node and all below it.  Refused by an engine that is read-only."""
         ...

@@ -13,7 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from usblkback_tui.engine.settings import DiskOptions, DiskSettings, EngineSettings, GuestSettings, UiSettings
+from usblkback_tui.engine.settings import (
+    AlertSettings,
+    DiskOptions,
+    DiskSettings,
+    EngineSettings,
+    GuestSettings,
+    UiSettings,
+)
 from usblkback_tui.protocol.backend import DEVICE_TYPES, SECTOR_SIZES
 from usblkback_tui.protocol.blkif import MAX_INDIRECT_SEGMENTS, MAX_QUEUES, MAX_RING_PAGE_ORDER
 from usblkback_tui.protocol.errors import UserError
@@ -97,6 +104,11 @@ RULES: dict[tuple[type, str], Rule] = {
     (GuestSettings, "block_kib"): _BLOCK,
     (GuestSettings, "depth"): _whole(1, 256),
     (GuestSettings, "rate"): _whole(0),
+    (GuestSettings, "kernel_disks"): _VDEV,
+    (AlertSettings, "p99_ms"): _number(0, 60000),
+    (AlertSettings, "errors_percent"): _number(0, 100),
+    (AlertSettings, "stuck_seconds"): _number(0, 86400),
+    (AlertSettings, "queue_full_seconds"): _number(0, 86400),
     (UiSettings, "refresh_hz"): _number(0.5, 10),
     (UiSettings, "theme"): _TEXT,
 }

@@ -17,6 +17,7 @@ from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import Report
 from usblkback_tui.engine.host.sim.machine import SimGuest
 from usblkback_tui.engine.image import create_image
+from usblkback_tui.engine.kernelmodel import KIND, KernelBackend
 from usblkback_tui.engine.process import schedule_process
 from usblkback_tui.engine.settings import GuestSettings, Settings
 from usblkback_tui.protocol.errors import UserError
@@ -58,6 +59,7 @@ class Demo:
         self._settings = replace(settings, disks=())
         self._host = SimHost()
         self._guests: list[tuple[GuestSettings, SimGuest]] = []
+        self._kernel: KernelBackend | None = None
         self._folder: Path | None = None
         self._started = False
         self.engine = Engine(self._host, self._settings)
@@ -86,6 +88,20 @@ class Demo:
             for vdev in guest.disks:
                 image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
                 self.engine.attach(AttachRequest(guest.name, image.path, vdev))
+        self._open_foreign()
+
+    def _open_foreign(self) -> None:
+        """Disks that the engine only watches; none when it serves the kernel's kind itself."""
+        disks = [(guest, vdev) for guest, _ in self._guests for vdev in guest.kernel_disks]
+        if not disks or KIND in self._settings.engine.kinds:
+            return
+        assert self._folder is not None
+        self._kernel = KernelBackend(self._host.hypervisor, self._folder / "xen-backend")
+        self._kernel.start()
+        self._host.show_statistics(str(self._kernel.folder))
+        for guest, vdev in disks:
+            image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
+            self._kernel.attach(guest.name, image.path, vdev)
 
     def totals(self) -> Totals:
         """What the guests did so far."""
@@ -122,6 +138,8 @@ class Demo:
                         guest.stop_load()
                 self.engine.stop(force_after=self._settings.engine.detach_seconds)
         finally:
+            if self._kernel is not None:
+                self._kernel.stop()
             for _, guest in self._guests:
                 guest.close()
             self._guests.clear()
@@ -134,7 +152,7 @@ class Demo:
         while True:
             late = [
                 disk
-                for disk in self.engine.snapshot().disks
+                for disk in (*self.engine.snapshot().disks, *(self._kernel.disks() if self._kernel else ()))
                 if not disk.frontend_state == disk.backend_state == XenbusState.CONNECTED
             ]
             if not late:

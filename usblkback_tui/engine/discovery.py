@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from usblkback_tui.engine.attaching import attach_commit, forget_error, removal_commit
 from usblkback_tui.engine.disk import Disk, Surroundings
-from usblkback_tui.engine.host.seam import Domain, HostError, Put
+from usblkback_tui.engine.host.seam import Commit, Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.options import identity_of, options_of
 from usblkback_tui.engine.settings import DiskOptions, DiskSettings
@@ -51,9 +51,20 @@ class Discovery:
         owned: bool,
         image: RawImage | None = None,
         patience: float = 0.0,
+        written: Commit = (),
     ) -> Disk:
-        """Serve a vbd whose directories are written.  Raises HostError."""
-        disk = Disk(self._around, kind, domain, identity, options, owned=owned, image=image, patience=patience)
+        """Serve a vbd whose directories are written, by us when ``written`` says what.  Raises HostError."""
+        disk = Disk(
+            self._around,
+            kind,
+            domain,
+            identity,
+            options,
+            owned=owned,
+            image=image,
+            patience=patience,
+            written=written,
+        )
         with self._around.lock:
             self._disks[disk.key] = disk
         self._refused.pop(disk.key, None)
@@ -195,12 +206,15 @@ class Discovery:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} is not attached: max_disks is reached")
             return
         kind = around.settings.kinds[0]
+        commit = attach_commit(around.me, kind, identity)
         try:
-            around.host.commit(attach_commit(around.me, kind, identity))
+            around.host.commit(commit)
         except HostError as error:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} could not be attached: {error}")
             return
-        self.adopt(kind, domain.name, identity, options_of(identity), owned=True, patience=REOPEN_PATIENCE)
+        self.adopt(
+            kind, domain.name, identity, options_of(identity), owned=True, patience=REOPEN_PATIENCE, written=commit
+        )
 
     def _say(self, domain: Domain, what: str) -> None:
         self._around.events.add(

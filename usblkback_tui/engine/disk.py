@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from usblkback_tui.engine.attaching import forget_error
 from usblkback_tui.engine.connection import Connection, Terms
-from usblkback_tui.engine.datapath.ring import GrantBudget
+from usblkback_tui.engine.datapath.ring import GrantBudget, RingServer
 from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.health import Facts, health_of
-from usblkback_tui.engine.host.seam import Change, Conflict, Expect, Host, HostError, Put
+from usblkback_tui.engine.host.seam import Change, Commit, Conflict, Expect, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.image.resize import Resize
 from usblkback_tui.engine.image.sizes import human_size
@@ -27,9 +27,11 @@ from usblkback_tui.engine.settings import DirectIo, DiskOptions, EngineSettings
 from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
 from usblkback_tui.engine.totals import add_counters, add_latency
 from usblkback_tui.engine.worker import Post, Workers
+from usblkback_tui.engine.writelog import WriteLog
 from usblkback_tui.protocol.backend import BackendIdentity, feature_keys, size_keys
 from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.expected import expected_step
 from usblkback_tui.protocol.frontend import parse_frontend
 from usblkback_tui.protocol.keys import backend_path, error_path, frontend_path
 from usblkback_tui.protocol.states import XenbusState as S
@@ -71,7 +73,9 @@ class Disk:
         owned: bool,
         image: RawImage | None = None,
         patience: float = 0.0,
+        written: Commit = (),
     ) -> None:
+        """``written``: the attach, when it was ours."""
         self.kind = kind
         self.domain = domain
         self.identity = identity
@@ -95,6 +99,8 @@ class Disk:
         self._front_since = self._back_since = time.time()
         self._online = True
         self._transitions: deque[StateChange] = deque(maxlen=KEPT_TRANSITIONS)
+        self._writes = WriteLog(self.back_path, self.front_path)
+        self._writes.ours(written)
         self._problem = ""
         self._image = image
         self._sectors = image.sectors if image else 0
@@ -151,6 +157,16 @@ class Disk:
         """Our end is Closed and holds no ring."""
         return self._back is S.CLOSED and self._connection is None
 
+    @property
+    def rings(self) -> tuple[RingServer, ...]:
+        """The rings that are served, by queue; under the engine's lock, which keeps their memory mapped."""
+        return tuple(queue.ring for queue in self._connection.queues) if self._connection else ()
+
+    @property
+    def answered(self) -> int:
+        """Requests that rings of earlier connections answered."""
+        return self._past.responses
+
     def view(self) -> DiskView:
         """The disk as people see it; under the engine's lock."""
         connection = self._connection
@@ -195,6 +211,8 @@ class Disk:
             latency=latency,
             rings=rings,
             transitions=tuple(self._transitions),
+            writes=self._writes.writes,
+            expected=expected_step(self._front, self._back, online=self._online, opening=self._image is None),
             device_type=self.identity.device_type,
             sector_size=self.options.sector_size,
             direct=self._image is not None and self._image.direct,
@@ -213,9 +231,12 @@ class Disk:
         if back is None and not host.list(self.back_path):
             self.finish("its backend directory is gone")
             return
-        self._online = host.read(f"{self.back_path}/online") != "0"
+        online = host.read(f"{self.back_path}/online")
+        self._online = online != "0"
+        front = host.read(f"{self.front_path}/state")
+        self._note_writes(back, online, front)
         self._moved("backend", S.parse(back))
-        self._moved("frontend", S.parse(host.read(f"{self.front_path}/state")))
+        self._moved("frontend", S.parse(front))
         action = decide(self._front, self._back, online=self._online).action
         if self._stopping_since:
             return  # the end of the rings comes first; then we are called again
@@ -225,6 +246,25 @@ class Disk:
             self.finish("its backend directory is gone")
         except HostError as error:
             self._complain(UserError(error.problem, fix=error.fix))
+
+    def commit(self, changes: Commit) -> None:
+        """Write to the store, and remember it for people.  Raises HostError."""
+        self._around.host.commit(changes)
+        self._writes.ours(changes)
+
+    def _note_writes(self, back: str | None, online: str | None, front: str | None) -> None:
+        """Remember what others wrote; a guest that flips its state gets no reads of its other keys."""
+        for key, value in (("online", online), ("state", back)):
+            if value is not None:
+                self._writes.seen("backend", key, value, "toolstack")
+        state = S.parse(front)
+        if front is None or state is self._front:
+            return
+        if state is S.INITIALISING:
+            self._writes.forget_frontend()
+        elif state in (S.INITIALISED, S.CONNECTED) and self._recent(time.time()) < LOG_LIMIT:
+            self._writes.look(self._around.host, self.front_path)
+        self._writes.seen("frontend", "state", front, "frontend")
 
     def _act(self, action: Action) -> None:
         if action is Action.OFFER:
@@ -312,7 +352,7 @@ class Disk:
 
     def _write_state(self, state: S, keys: list[tuple[str, str]] | None = None) -> None:
         """Publish keys and then our state, only while our directory exists: a removed one must not come back."""
-        self._around.host.commit(
+        self.commit(
             [
                 Expect(f"{self.back_path}/frontend", present=True),
                 *(Put(f"{self.back_path}/{key}", value) for key, value in keys or ()),
@@ -339,10 +379,14 @@ class Disk:
 
     def _talkative(self, now: float) -> bool:
         """Whether one more state change may go to the log: a guest that flips its state must not flood it."""
-        recent = [change for change in self._transitions if change.time > now - LOG_WINDOW]
-        if len(recent) == LOG_LIMIT:
+        recent = self._recent(now)
+        if recent == LOG_LIMIT:
             self._tell(Severity.WARNING, f"{self.title} changes its state so often that not every change is logged")
-        return len(recent) < LOG_LIMIT
+        return recent < LOG_LIMIT
+
+    def _recent(self, now: float) -> int:
+        """State changes of late."""
+        return sum(change.time > now - LOG_WINDOW for change in self._transitions)
 
     # the image --------------------------------------------------------------------------------------------------
 
@@ -443,7 +487,7 @@ class Disk:
                 Put(f"{self.back_path}/state", str(int(S.CLOSING))),
             ]
         try:
-            self._around.host.commit(changes)
+            self.commit(changes)
         except HostError:
             pass  # the event log has it
 

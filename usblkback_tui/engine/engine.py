@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
@@ -25,10 +25,17 @@ from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage, open_image
+from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
+from usblkback_tui.engine.observer import Observer
 from usblkback_tui.engine.offering import LEAST_PAGES, limits_of, offer_of
 from usblkback_tui.engine.options import check_options, identity_of
+from usblkback_tui.engine.readonly import NO_ATTACH, NO_DETACH, NO_RESIZE, NO_WRITE, refusal
+from usblkback_tui.engine.requests import recent_requests
+from usblkback_tui.engine.ringslots import copy_ring, decode_ring
+from usblkback_tui.engine.selfwatch import SelfWatch
 from usblkback_tui.engine.settings import Settings
 from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, Severity, Snapshot
+from usblkback_tui.engine.storenode import read_node, remove_node, write_node
 from usblkback_tui.protocol.backend import feature_keys, size_keys
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.keys import backend_root, frontend_path
@@ -61,6 +68,8 @@ class Engine:
         """Removed disks that still hold something, because their image hangs."""
         self._domains: tuple[Domain, ...] = ()
         self._discovery: Discovery | None = None
+        self._observer: Observer | None = None
+        self._selfwatch = SelfWatch()
         self._me = 0
         self._store_problem = ""
         self._started = time.time()
@@ -83,6 +92,8 @@ class Engine:
             self._host, self._me, self._settings, GrantBudget(pages), self._events, self._post, self._lock
         )
         self._discovery = Discovery(around, self._disks, self._wanted)
+        self._selfwatch = SelfWatch(grant_budget=pages)
+        self._observer = Observer(self._host, self._me, self._settings.kinds)
         for kind in self._settings.kinds:
             self._host.watch(backend_root(self._me, kind), "backend")
         if self._host.caps.domain_list:
@@ -127,6 +138,7 @@ class Engine:
             if hints.everything:
                 deadline = time.monotonic() + RESCAN
             self._guarded(lambda hints=hints: self._follow(hints))  # type: ignore[misc]
+            self._guarded(lambda hints=hints: self._observe(hints))  # type: ignore[misc]
             while True:
                 try:
                     command = self._commands.get_nowait()
@@ -140,8 +152,10 @@ class Engine:
                     disk.trim()
 
     def _patience(self) -> float:
-        """Seconds to sleep at most: short while a disk that ends might turn out to hang."""
-        return 0.25 if any(disk.ending for disk in self._disks.values()) or self._leftover else RESCAN
+        """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
+        ending = any(disk.ending for disk in self._disks.values()) or self._leftover
+        pending = self._observer is not None and self._observer.pending
+        return 0.25 if ending or pending else RESCAN
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """One failing piece of work must not make the engine deaf."""
@@ -167,6 +181,10 @@ class Engine:
         for disk in list(self._disks.values()):
             if _token(disk.key) in hints.tokens:
                 disk.step()
+
+    def _observe(self, hints: Hints) -> None:
+        assert self._observer is not None
+        self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
         """Remove what has closed for good, and forget what holds nothing any more."""
@@ -243,11 +261,56 @@ class Engine:
             disks=disks,
             max_disks=self._settings.max_disks,
             started=self._started,
+            foreign=self._observer.disks() if self._observer else (),
+            engine=self._selfwatch.facts(disks),
+            read_only=self._settings.read_only,
         )
 
     def events(self, after: int) -> tuple[Event, ...]:
         """The kept events newer than ``after``."""
         return self._events.after(after)
+
+    # looking closely --------------------------------------------------------------------------------------------
+
+    def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
+        """The newest finished requests of a disk, oldest first."""
+        with self._lock:
+            disk = self._disk(domid, devid)
+            return recent_requests(disk.rings, disk.answered, after, limit)
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """Every slot of a ring; its memory is there as long as the lock is held, and copied meanwhile."""
+        with self._lock:
+            disk = self._disk(domid, devid)
+            copy = copy_ring(disk.title, disk.rings, ring)
+        return decode_ring(copy)
+
+    def _disk(self, domid: int, devid: int) -> Disk:
+        """Under the lock."""
+        disk = self._disks.get((domid, devid))
+        if disk is None:
+            raise UserError(f"{vdev_name(devid)} of domain {domid} is not attached here", key="devid", value=devid)
+        return disk
+
+    def store(self, path: str) -> StoreNode:
+        """One node of the store."""
+        return self._call(lambda: read_node(self._host, path))
+
+    def store_write(self, path: str, value: str) -> None:
+        """Give a node a value, by hand."""
+        self._refuse_if_read_only(NO_WRITE)
+        self._call(lambda: write_node(self._host, path, value))
+        self._events.add(Severity.WARNING, f"{path} in xenstore was written by hand")
+
+    def store_remove(self, path: str) -> None:
+        """Remove a node, by hand."""
+        self._refuse_if_read_only(NO_WRITE)
+        self._call(lambda: remove_node(self._host, path, self._me))
+        self._events.add(Severity.WARNING, f"{path} in xenstore was removed by hand")
+
+    def _refuse_if_read_only(self, what: str) -> None:
+        if self._settings.read_only:
+            raise refusal(what)
 
     # attaching --------------------------------------------------------------------------------------------------
 
@@ -264,6 +327,7 @@ class Engine:
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
         """Write both directories in one transaction and serve the disk."""
+        self._refuse_if_read_only(NO_ATTACH)
         vdev = parse_vdev(request.vdev)
         check_options(request.options)
         domain = self._call(lambda: self._check(request, vdev))
@@ -405,8 +469,9 @@ class Engine:
         assert self._discovery is not None
         kind = self._settings.kinds[0]
         identity = identity_of(plan.domid, plan.devid, plan.image, plan.mode, request.options)
+        commit = attach_commit(self._me, kind, identity)
         try:
-            self._host.commit(attach_commit(self._me, kind, identity))
+            self._host.commit(commit)
         except Conflict as error:
             if error.path == f"/local/domain/{plan.domid}":
                 raise UserError(f"domain {plan.domain} has just ended", fix="start it again", key="domain") from error
@@ -414,7 +479,9 @@ class Engine:
                 f"vdev {plan.vdev} has just come into use in {plan.domain}", fix="choose another one", key="vdev"
             ) from error
         handed_over.set()
-        disk = self._discovery.adopt(kind, plan.domain, identity, request.options, owned=True, image=image)
+        disk = self._discovery.adopt(
+            kind, plan.domain, identity, request.options, owned=True, image=image, written=commit
+        )
         disk.step()
         return disk
 
@@ -422,6 +489,7 @@ class Engine:
 
     def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
         """Grow the image to ``sectors``, or take over the size it has, in the caller's thread; then tell the guest."""
+        self._refuse_if_read_only(NO_RESIZE)
         disk = self._call(lambda: self._find_disk(domain, vdev))
         job = self._call(disk.begin_resize)
         try:
@@ -439,6 +507,7 @@ class Engine:
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """Close gracefully; with ``force``, take the disk away if the guest still holds it after ``wait`` seconds."""
+        self._refuse_if_read_only(NO_DETACH)
         disk = self._call(lambda: self._find_disk(domain, vdev))
         self._call(lambda: self._begin_detach(disk))
 
@@ -469,7 +538,7 @@ class Engine:
     def _begin_detach(self, disk: Disk) -> None:
         """What libxl writes: offline and Closing in one transaction; the states do the rest."""
         disk.detaching = True
-        self._host.commit(
+        disk.commit(
             [
                 Expect(f"{disk.back_path}/frontend", present=True),
                 Put(f"{disk.back_path}/online", "0"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from usblkback_tui.engine.latency import difference, percentile, total
-from usblkback_tui.engine.snapshot import Counters, DiskView, Histogram, Latency, Snapshot
+from usblkback_tui.engine.snapshot import Counters, DiskView, ForeignDisk, Histogram, Latency, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,27 @@ def disk_rates(old: DiskView, new: DiskView, seconds: float) -> Rates:
         queue_depth=now.in_flight,
         p50=percentile(latency, 0.50) if latency.counts else None,
         p99=percentile(latency, 0.99) if latency.counts else None,
+    )
+
+
+def foreign_rates(old: ForeignDisk, new: ForeignDisk) -> Rates | None:
+    """The rates of a disk that the kernel serves; None while there is nothing to compare.
+
+    Its counters are read more rarely than snapshots are made: None also when both have the same reading.
+    """
+    was, now = old.counters, new.counters
+    if was is None or now is None or now.monotonic <= was.monotonic:
+        return None
+    if now.reads < was.reads or now.writes < was.writes:
+        return None  # it was connected anew and counts from zero
+    seconds = now.monotonic - was.monotonic
+    return Rates(
+        reads=(now.reads - was.reads) / seconds,
+        writes=(now.writes - was.writes) / seconds,
+        flushes=max(now.flushes - was.flushes, 0) / seconds,
+        discards=max(now.discards - was.discards, 0) / seconds,
+        read_bytes=max(now.bytes_read - was.bytes_read, 0) / seconds,
+        written_bytes=max(now.bytes_written - was.bytes_written, 0) / seconds,
     )
 
 

@@ -103,6 +103,8 @@ class EngineSettings:
     """Wait for the hypervisor's devices and store to appear instead of failing."""
     socket: str = ""
     """Control socket; empty: the default place for this user."""
+    read_only: bool = False
+    """Refuse what people ask that changes something: attach, detach, resize, writes to the store."""
 
     def for_disk(self, options: DiskOptions) -> EngineSettings:
         """The settings that one disk is served with."""
@@ -127,6 +129,8 @@ class GuestSettings:
     depth: int = 8
     rate: int = 0
     """Requests a second per disk at most; 0 is as fast as it goes."""
+    kernel_disks: tuple[str, ...] = ()
+    """Disks that a model of the kernel's backend serves, which the engine only watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,22 @@ class DemoSettings:
     guests: tuple[GuestSettings, ...] = (
         GuestSettings("web", ("xvda",), read_percent=90, block_kib=4, depth=4, rate=2000),
         GuestSettings("db", ("xvda", "xvdb"), read_percent=60, block_kib=16, depth=16, rate=1500),
-        GuestSettings("build", ("xvda",), read_percent=30, block_kib=64, depth=8, rate=400),
+        GuestSettings("build", ("xvda",), read_percent=30, block_kib=64, depth=8, rate=400, kernel_disks=("xvdk",)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """When a disk is worth an alert; 0 turns a threshold off."""
+
+    p99_ms: float = 100.0
+    """Of 100 requests the slowest took longer."""
+    errors_percent: float = 1.0
+    """More of the requests failed."""
+    stuck_seconds: float = 30.0
+    """A handshake or a close made no step for longer."""
+    queue_full_seconds: float = 10.0
+    """A ring had no free slot so many seconds ago and has none now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +174,4 @@ class Settings:
     disks: tuple[DiskSettings, ...] = ()
     demo: DemoSettings = field(default_factory=DemoSettings)
     ui: UiSettings = field(default_factory=UiSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from usblkback_tui.engine.settings import DiskOptions
+from usblkback_tui.protocol.expected import Expected
 from usblkback_tui.protocol.states import XenbusState
 
 
@@ -137,6 +138,22 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreWrite:
+    """A key of one end's directory got a new value."""
+
+    time: float
+    """When we wrote it; for what others wrote, when it was seen."""
+    end: str
+    """Whose directory it is in: ``frontend`` or ``backend``."""
+    path: str
+    """Relative to that directory: ``state``, ``queue-1/ring-ref``."""
+    value: str
+    """One short line: cut, and with escapes for what is no text."""
+    by: str
+    """Who wrote it: ``frontend``, ``backend`` (this engine) or ``toolstack`` (somebody else)."""
+
+
+@dataclass(frozen=True, slots=True)
 class DiskView:
     """One vbd.  ``(domid, devid)`` names it while the guest runs."""
 
@@ -165,6 +182,10 @@ class DiskView:
     rings: tuple[RingView, ...] = ()
     transitions: tuple[StateChange, ...] = ()
     """The last 64, oldest first."""
+    writes: tuple[StoreWrite, ...] = ()
+    """The last 64 xenstore writes at either end, oldest first."""
+    expected: Expected | None = None
+    """The step the handshake waits for, counted from the later of the two ``since``; None while there is none."""
     device_type: str = "disk"
     """``disk`` or ``cdrom``."""
     sector_size: int = 512
@@ -184,6 +205,99 @@ class DiskView:
     def title(self) -> str:
         """``xvdb of g1``."""
         return f"{self.vdev} of {self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCounters:
+    """Totals of the kernel's xen-blkback for one vbd since it was connected, read from sysfs once a second at most."""
+
+    monotonic: float
+    """When they were read."""
+    reads: int = 0
+    writes: int = 0
+    flushes: int = 0
+    discards: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    out_of_requests: int = 0
+    """Times it could take no more requests for want of room."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignDisk:
+    """A vbd that somebody else serves: looked at, never touched.  ``(domid, devid)`` names it as it does ours."""
+
+    backend: int
+    """The domain that serves it."""
+    kind: str
+    """The backend kind in xenstore: ``vbd``, ``qdisk``, ``vbd3``, ..."""
+    server: str
+    """Who serves that kind, as far as can be told: ``xen-blkback``, ``qemu``, ``tapdisk``, or the kind."""
+    domid: int
+    domain: str
+    devid: int
+    vdev: str
+    image: str
+    """``params`` as the toolstack wrote it, escaped."""
+    mode: str
+    """``r`` or ``w``."""
+    device_type: str
+    """``disk`` or ``cdrom``."""
+    sectors: int
+    """As its backend wrote it, 0 before that; most backends mean 512 bytes whatever ``sector_size`` is."""
+    sector_size: int
+    frontend_state: XenbusState
+    backend_state: XenbusState
+    since: float
+    """When either end was last seen to move."""
+    online: bool
+    health: Health
+    counters: KernelCounters | None = None
+    """None where nobody counts: only the kernel's backend shows its statistics."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What a table row or a selection is remembered by."""
+        return (self.domid, self.devid)
+
+    @property
+    def title(self) -> str:
+        """``xvdb of g1``."""
+        return f"{self.vdev} of {self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFacts:
+    """One thread of the engine's process."""
+
+    tid: int
+    name: str
+    cpu_seconds: float
+    """Since it began."""
+    wakeups: int
+    """How often it was given a CPU; 0 where the kernel does not count that."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine's process costs, read once a second at most.  Totals since its start, for rates of a consumer."""
+
+    monotonic: float = 0.0
+    """When it was read."""
+    pid: int = 0
+    uptime: float = 0.0
+    """Seconds."""
+    threads: tuple[ThreadFacts, ...] = ()
+    cpu_seconds: float = 0.0
+    """All threads, ended ones included."""
+    wakeups: int = 0
+    """Of all threads that are alive."""
+    resident_bytes: int = 0
+    descriptors: int = 0
+    grants_mapped: int = 0
+    """Pages of guests kept mapped now, all disks together."""
+    grant_budget: int = 0
+    """Pages they may keep mapped together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +321,11 @@ class Snapshot:
     disks: tuple[DiskView, ...]
     max_disks: int
     started: float
+    foreign: tuple[ForeignDisk, ...] = ()
+    """Vbds that others serve."""
+    engine: EngineFacts = field(default_factory=EngineFacts)
+    read_only: bool = False
+    """The engine refuses whatever changes something."""
 
     def disk(self, key: tuple[int, int]) -> DiskView | None:
         """The disk with this ``(domid, devid)``."""

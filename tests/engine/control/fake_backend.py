@@ -5,23 +5,32 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
+from usblkback_tui.engine.inspection import Permission, RequestView, RingSlots, SlotView, StoreNode
 from usblkback_tui.engine.latency import BUCKETS
 from usblkback_tui.engine.snapshot import (
     Counters,
     DiskView,
     DomainView,
+    EngineFacts,
     Event,
+    ForeignDisk,
     Health,
     Histogram,
+    KernelCounters,
     Latency,
     RingView,
     Severity,
     Snapshot,
     StateChange,
+    StoreWrite,
+    ThreadFacts,
 )
 from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.expected import Expected
+from usblkback_tui.protocol.slots import SlotRequest, SlotResponse, SlotState
 from usblkback_tui.protocol.states import XenbusState
 
 
@@ -47,8 +56,34 @@ def a_disk(domid: int = 3, vdev: str = "xvdb", devid: int = 51728, **changes: ob
         "latency": Latency(read=Histogram(tuple(range(BUCKETS)))),
         "rings": (RingView(0, 32, 1, "x86_64-abi", "persistent", "pread", 17, req_prod=2**32 - 1),),
         "transitions": (StateChange(999.0, "frontend", XenbusState.INIT_WAIT, XenbusState.CONNECTED),),
+        "writes": (StoreWrite(998.5, "frontend", "queue-1/ring-ref", "8\\n", "frontend"),),
+        "expected": Expected("frontend", "go to Closed", "both ends close", 10.0),
     }
     return DiskView(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def a_foreign_disk() -> ForeignDisk:
+    """One that the kernel serves."""
+    return ForeignDisk(
+        backend=0,
+        kind="vbd",
+        server="xen-blkback",
+        domid=3,
+        domain="g3",
+        devid=51744,
+        vdev="xvdc",
+        image="/dev/vg/c",
+        mode="r",
+        device_type="disk",
+        sectors=8,
+        sector_size=512,
+        frontend_state=XenbusState.CONNECTED,
+        backend_state=XenbusState.CONNECTED,
+        since=1000.0,
+        online=True,
+        health=Health(),
+        counters=KernelCounters(12.0, reads=3, bytes_read=4096),
+    )
 
 
 class FakeBackend:
@@ -71,7 +106,9 @@ class FakeBackend:
         if self.error:
             raise self.error
         domains = (DomainView(0, "Domain-0"), DomainView(3, "g3"))
-        return Snapshot(1234.5, 12.5, "sim", 0, domains, self.disks, 64, 1000.0)
+        engine = EngineFacts(12.0, 812, 60.0, (ThreadFacts(813, "control", 0.25, 17),), 1.5, 17, 1 << 20, 9, 5, 100)
+        foreign = (a_foreign_disk(),)
+        return Snapshot(1234.5, 12.5, "sim", 0, domains, self.disks, 64, 1000.0, foreign, engine, read_only=True)
 
     def events(self, after: int) -> tuple[Event, ...]:
         return tuple(event for event in self.log if event.seq > after)
@@ -116,3 +153,26 @@ class FakeBackend:
 
     def next_vdev(self, domain: str) -> str:
         return "xvdc" if domain == "g3" else "xvda"
+
+    def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
+        self.calls.append(("requests", domid, devid, tuple(after), limit))
+        return (RequestView(1, 2**40, 1234.25, "write", True, 2**63, 8, 1, 70_000, "error"),)
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        self.calls.append(("ring_slots", domid, devid, ring))
+        request = SlotRequest("read", 2**64 - 1, 8, 16, 2, ((9, 0, 7), (10, 0, 7)))
+        slots = (
+            SlotView(0, SlotState.SERVICE, request=request),
+            SlotView(1, SlotState.RESPONDED, response=SlotResponse(7, "write", "ok")),
+        )
+        return RingSlots(ring, 1234.5, "x86_64-abi", 2**32 - 1, 5, 4, 3, 2, slots)
+
+    def store(self, path: str) -> StoreNode:
+        self.calls.append(("store", path))
+        return StoreNode(path, "a\\xff", ("0", "3"), 0, "n", (Permission(3, "r"),), is_text=False)
+
+    def store_write(self, path: str, value: str) -> None:
+        self.calls.append(("store_write", path, value))
+
+    def store_remove(self, path: str) -> None:
+        self.calls.append(("store_remove", path))

@@ -114,6 +114,17 @@ def test_a_remote_engine_is_a_backend(remote: RemoteBackend, backend: FakeBacken
     assert remote.engine_pid() == os.getpid()
 
 
+def test_closer_looks_cross_whole(remote: RemoteBackend, backend: FakeBackend) -> None:
+    far: Backend = remote
+    assert far.requests(3, 51728, after=(5, 2**40), limit=7) == backend.requests(3, 51728, (5, 2**40), 7)
+    assert backend.calls[0] == backend.calls[1]
+    assert far.ring_slots(3, 51728, 1) == backend.ring_slots(3, 51728, 1)
+    assert far.store("/local") == backend.store("/local")
+    far.store_write("/local/a", "größe\n")
+    far.store_remove("/local/a")
+    assert backend.calls[-2:] == [("store_write", "/local/a", "größe\n"), ("store_remove", "/local/a")]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

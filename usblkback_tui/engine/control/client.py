@@ -11,13 +11,14 @@ import itertools
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.control.codec import CodecError, decode, encode
 from usblkback_tui.engine.control.wire import MAX_REPLY, VERSION, Lines, WireError, peer_of
+from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.protocol.errors import UserError
 
@@ -80,6 +81,27 @@ class RemoteBackend:
     def next_vdev(self, domain: str) -> str:
         """See Backend."""
         return self._ask(str, "next_vdev", {"domain": domain})
+
+    def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
+        """See Backend."""
+        args = {"domid": domid, "devid": devid, "after": list(after), "limit": limit}
+        return self._ask(tuple[RequestView, ...], "requests", args)
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """See Backend."""
+        return self._ask(RingSlots, "ring_slots", {"domid": domid, "devid": devid, "ring": ring})
+
+    def store(self, path: str) -> StoreNode:
+        """See Backend."""
+        return self._ask(StoreNode, "store", {"path": path})
+
+    def store_write(self, path: str, value: str) -> None:
+        """See Backend."""
+        self._call("store_write", {"path": path, "value": value}, wait=GRACE)
+
+    def store_remove(self, path: str) -> None:
+        """See Backend."""
+        self._call("store_remove", {"path": path}, wait=GRACE)
 
     def status(self) -> dict[str, Any]:
         """The document of ``status --json`` (``status.py``)."""

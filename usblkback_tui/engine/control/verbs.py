@@ -84,6 +84,40 @@ class NextVdevArgs:
     domain: str
 
 
+@dataclass(frozen=True, slots=True)
+class RequestsArgs:
+    """``requests``: of ring i those with ``seq`` above ``after[i]``."""
+
+    domid: int
+    devid: int
+    after: tuple[int, ...] = ()
+    limit: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RingArgs:
+    """``ring_slots``."""
+
+    domid: int
+    devid: int
+    ring: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PathArgs:
+    """``store`` and ``store_remove``."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteArgs:
+    """``store_write``."""
+
+    path: str
+    value: str
+
+
 def arguments(verb: str, kind: type[Any], data: Any) -> Any:
     """The arguments of a request.  Raises UserError naming the one at fault."""
     try:
@@ -134,4 +168,12 @@ VERBS: dict[str, tuple[type[Any], Callable[[Backend, Any], Any]]] = {
     ),
     "detach": (DetachArgs, _detach),
     "next_vdev": (NextVdevArgs, lambda backend, args: backend.next_vdev(args.domain)),
+    "requests": (
+        RequestsArgs,
+        lambda backend, args: encode(backend.requests(args.domid, args.devid, args.after, args.limit)),
+    ),
+    "ring_slots": (RingArgs, lambda backend, args: encode(backend.ring_slots(args.domid, args.devid, args.ring))),
+    "store": (PathArgs, lambda backend, args: encode(backend.store(args.path))),
+    "store_write": (WriteArgs, lambda backend, args: backend.store_write(args.path, args.value)),
+    "store_remove": (PathArgs, lambda backend, args: backend.store_remove(args.path)),
 }

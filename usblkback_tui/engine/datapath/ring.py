@@ -14,7 +14,7 @@ from typing import Any
 from usblkback_tui.engine.datapath._core import ffi, lib
 from usblkback_tui.engine.host.seam import ChannelOps, GrantOps
 from usblkback_tui.engine.snapshot import Counters, Histogram, Latency
-from usblkback_tui.protocol.blkif import PROTOCOLS
+from usblkback_tui.protocol.blkif import PAGE, PROTOCOLS
 from usblkback_tui.protocol.ring import outstanding
 
 
@@ -281,6 +281,11 @@ class RingServer:
         ret = ffi.new("struct usblk_indices *")
         lib.usblk_ring_indices(self._ring, ret)
         return Indices(ret.req_prod, ret.req_cons, ret.rsp_prod, ret.req_event, ret.rsp_event, ret.size)
+
+    def memory(self) -> bytes:
+        """One copy of the shared pages, guest-written as they are; only while they are mapped."""
+        address = ffi.cast("const char *", self.config.ring_address)
+        return bytes(ffi.buffer(address, self.config.ring_pages * PAGE))
 
     @property
     def io_engine(self) -> IoEngine:

@@ -58,6 +58,8 @@ class Caps:
     """A page of a guest can be mapped only once at a time."""
     max_grant_pages: int = 0
     """Pages that can be mapped at a time, for all guests together; 0: more than we need."""
+    vbd_statistics: str = ""
+    """A folder with ``vbd-<domid>-<devid>/statistics`` for each vbd that the kernel serves; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ class Domain:
     domid: int
     name: str
     vm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Who may do what with a key besides domain 0 and its owner, who may do everything."""
+
+    owner: int
+    others: str
+    """What every domain that is not listed may do: ``n`` nothing, ``r`` read, ``w`` write, ``b`` both."""
+    listed: tuple[tuple[int, str], ...] = ()
+    """(domid, letter)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +216,14 @@ class Host(Protocol):
 
     def read(self, path: str) -> str | None:
         """A key's value; None when it is missing.  Bytes that are no UTF-8 are replaced."""
+        ...
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """A key's value as it is; None when it is missing."""
+        ...
+
+    def permissions(self, path: str) -> Permissions | None:
+        """Who may use a key; None when it is missing."""
         ...
 
     def list(self, path: str) -> tuple[str, ...]:

@@ -7,7 +7,17 @@ import errno
 import threading
 from dataclasses import replace
 
-from usblkback_tui.engine.host.seam import Caps, Channel, Commit, Domain, Grants, Hints, HostError, Readiness
+from usblkback_tui.engine.host.seam import (
+    Caps,
+    Channel,
+    Commit,
+    Domain,
+    Grants,
+    Hints,
+    HostError,
+    Permissions,
+    Readiness,
+)
 from usblkback_tui.engine.host.sim.hypervisor import Hypervisor
 from usblkback_tui.engine.host.sim.load import GuestOptions
 from usblkback_tui.engine.host.sim.machine import SimGuest
@@ -36,6 +46,10 @@ class SimHost:
         """A running Linux with the load of ``settings``; it has no disk until one is attached.  Raises HostError."""
         return SimGuest(self.hypervisor, settings, options or GuestOptions())
 
+    def show_statistics(self, folder: str) -> None:
+        """Say where a model of the kernel's block backend keeps its statistics; see ``Caps.vbd_statistics``."""
+        self.caps = replace(self.caps, vbd_statistics=folder)
+
     # Host ------------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -56,12 +70,25 @@ class SimHost:
         return self.hypervisor.domains()
 
     def read(self, path: str) -> str | None:
+        value = self.read_bytes(path)
+        return None if value is None else value.decode(errors="replace")
+
+    def read_bytes(self, path: str) -> bytes | None:
         try:
-            return self._connection().read(path).decode(errors="replace")
+            return self._connection().read(path)
         except StoreError as error:
             if error.errno == errno.ENOENT:
                 return None
             raise
+
+    def permissions(self, path: str) -> Permissions | None:
+        try:
+            (owner, others), *listed = self._connection().permissions(path)
+        except StoreError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+        return Permissions(owner, others, tuple(listed))
 
     def list(self, path: str) -> tuple[str, ...]:
         try:

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from usblkback_tui.engine.host.seam import Caps, Channel, Commit, Domain, Grants, Hints, HostError, Readiness
+from usblkback_tui.engine.host.seam import (
+    Caps,
+    Channel,
+    Commit,
+    Domain,
+    Grants,
+    Hints,
+    HostError,
+    Permissions,
+    Readiness,
+)
 from usblkback_tui.engine.host.xen import memory, readiness
 from usblkback_tui.engine.host.xen.channel import XenChannel
 from usblkback_tui.engine.host.xen.contact import connect
@@ -17,6 +27,7 @@ from usblkback_tui.engine.host.xen.memory import XenGrants
 from usblkback_tui.engine.host.xen.store import XenStore
 
 _DOMAINS = "/local/domain"
+_STATISTICS = "sys/bus/xen-backend/devices"
 
 
 class XenHost:
@@ -50,6 +61,7 @@ class XenHost:
                 domain_list=_may_list(store),
                 can_attach=readiness.is_control_domain(self._root),
                 max_map_pages=readiness.map_limit(self._root) or Caps(name="").max_map_pages,
+                vbd_statistics=str(self._root / _STATISTICS),
             )
         except HostError:
             store.close()
@@ -82,6 +94,14 @@ class XenHost:
     def read(self, path: str) -> str | None:
         """See the seam."""
         return self._opened().read(path)
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """See the seam."""
+        return self._opened().read_bytes(path)
+
+    def permissions(self, path: str) -> Permissions | None:
+        """See the seam."""
+        return self._opened().permissions(path)
 
     def list(self, path: str) -> tuple[str, ...]:
         """See the seam."""

@@ -26,6 +26,7 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
 void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *len);
 bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data, unsigned int len);
 bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path);
+struct xs_permissions *xs_get_permissions(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *num);
 bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *path,
                         struct xs_permissions *perms, unsigned int num_perms);
 bool xs_watch(struct xs_handle *h, const char *path, const char *token);

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from usblkback_tui.engine.host.seam import Commit, Conflict, Expect, Hints, HostError, Put, Remove
+from usblkback_tui.engine.host.seam import Commit, Conflict, Expect, Hints, HostError, Permissions, Put, Remove
 from usblkback_tui.engine.host.xen.libs import XenLibs
 
 _NO_TRANSACTION = 0
 _PERM_NONE, _PERM_READ = 0, 1
+_LETTERS = "nrwb"
+"""By the two lowest bits of a permission; newer xenstoreds have more bits, which are their own business."""
 
 _ATTEMPTS = 40
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.1
@@ -71,6 +73,25 @@ class XenStore:
     def read(self, path: str) -> str | None:
         """See the seam."""
         return self._read(_NO_TRANSACTION, path)
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """See the seam."""
+        return self._read_bytes(_NO_TRANSACTION, path)
+
+    def permissions(self, path: str) -> Permissions | None:
+        """See the seam."""
+        count = self._ffi.new("unsigned int *")
+        perms = self._lib.xs_get_permissions(self._live(), _NO_TRANSACTION, _c(path), count)
+        if not perms:
+            if self._ffi.errno == errno.ENOENT:
+                return None
+            raise self._failed("be asked for its permissions", path)
+        try:
+            entries = [(int(perms[index].id), _LETTERS[perms[index].perms & 3]) for index in range(count[0])]
+        finally:
+            self._libs.libc.free(perms)
+        (owner, others), *listed = entries
+        return Permissions(owner, others, tuple(listed))
 
     def list(self, path: str) -> tuple[str, ...]:
         """See the seam."""
@@ -230,6 +251,10 @@ class XenStore:
             raise self._failed("be given permissions", put.path)
 
     def _read(self, transaction: int, path: str) -> str | None:
+        value = self._read_bytes(transaction, path)
+        return None if value is None else value.decode(errors="replace")
+
+    def _read_bytes(self, transaction: int, path: str) -> bytes | None:
         length = self._ffi.new("unsigned int *")
         value = self._lib.xs_read(self._live(), transaction, _c(path), length)
         if not value:
@@ -237,7 +262,7 @@ class XenStore:
                 return None
             raise self._failed("be read", path)
         try:
-            return bytes(self._ffi.buffer(value, length[0])).decode(errors="replace")
+            return bytes(self._ffi.buffer(value, length[0]))
         finally:
             self._libs.libc.free(value)
 
