@@ -26,7 +26,7 @@ from usblkback_tui.ui import units
 
 _LEFT = frozenset({"DOMAIN", "VDEV", "FRONT", "BACK", "HEALTH"})
 """Columns of words; the others are numbers."""
-_DROPPED = ("p50", "ERR", "FRONT", "wMB/s", "rMB/s", "BACK")
+_DROPPED = (("p50",), ("ERR",), ("FRONT",), ("rMB/s", "wMB/s"), ("BACK",))
 """Columns that make room for HEALTH, in this order."""
 _LEAST_HEALTH = 14
 _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2, Severity.GOOD: 3}
@@ -127,9 +127,8 @@ def _lines(now: Snapshot, rows: Sequence[Row], width: int | None = None) -> list
 
 def _table(rows: list[dict[str, str]], width: int | None) -> list[str]:
     heads = list(rows[0]) if rows else ["DOM", "DOMAIN", "VDEV", "HEALTH"]
-    for dropped in (None, *_DROPPED):
-        if dropped in heads:
-            heads.remove(dropped)
+    for dropped in ((), *_DROPPED):
+        heads = [head for head in heads if head not in dropped]
         right = frozenset(index for index, head in enumerate(heads) if head not in _LEFT)
         lines = table([heads, *([row[head] for head in heads] for row in rows)], right=right)
         if width is None or lines[0].index("HEALTH") + _LEAST_HEALTH <= width:
