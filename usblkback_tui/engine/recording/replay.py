@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
-from usblkback_tui.engine.recording.frame import Frame, RequestView
+from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
+from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.reader import Recording
 from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.protocol.errors import UserError
@@ -192,11 +193,31 @@ class ReplayBackend:
         """Not here."""
         _refuse()
 
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """Not here."""
+        _refuse()
+
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """Not here."""
         _refuse()
 
     def next_vdev(self, domain: str) -> str:
+        """Not here."""
+        _refuse()
+
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """Not recorded."""
+        raise UserError("the slots of rings are not recorded", fix="their indices are, in the snapshot")
+
+    def store(self, path: str) -> StoreNode:
+        """Not recorded."""
+        raise UserError("xenstore is not recorded", fix="the keys a disk's ends wrote are, in the handshake")
+
+    def store_write(self, path: str, value: str) -> None:
+        """Not here."""
+        _refuse()
+
+    def store_remove(self, path: str) -> None:
         """Not here."""
         _refuse()
 
