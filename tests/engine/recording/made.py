@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.engine.control.fake_backend import FakeBackend, a_disk
+from usblkback_tui.engine.inspection import RequestView
 from usblkback_tui.engine.latency import BUCKETS
-from usblkback_tui.engine.recording.frame import DiskRequests, Frame, RequestView
+from usblkback_tui.engine.recording.frame import DiskRequests, Frame
 from usblkback_tui.engine.recording.layout import FORMAT, VERSION, Header
 from usblkback_tui.engine.recording.writer import Limits, Writer
 from usblkback_tui.engine.snapshot import Counters, DiskView, Event, Histogram, Latency, Severity, Snapshot

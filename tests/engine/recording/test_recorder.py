@@ -6,8 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from tests.engine.control.fake_backend import FakeBackend, a_disk
 from tests.engine.recording.made import request
 from tests.engine.rig import rig
 from usblkback_tui.engine.control.client import NoEngine
-from usblkback_tui.engine.recording.frame import Frame, RequestView
+from usblkback_tui.engine.inspection import RequestView
+from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.reader import Recording
 from usblkback_tui.engine.recording.recorder import Recorder
 from usblkback_tui.engine.recording.redact import Redactor
@@ -76,40 +76,13 @@ def test_frames_events_and_requests(tmp_path: Path) -> None:
     assert 0 <= frames[0].at < frames[-1].at <= recorder.seconds
 
 
-def test_a_row_of_another_type_with_the_same_fields(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class Row:
-        ring: int = 0
-        seq: int = 5
-        time: float = 1.0
-        op: str = "write"
-        indirect: bool = True
-        sector: int = 8
-        sectors: int = 16
-        segments: int = 2
-        latency_ns: int = 7
-        status: str = "error"
-
-    globals()["Row"] = Row
-    backend = FakeBackend()
-    backend.requests = lambda *_: (Row(),)  # type: ignore[attr-defined]
-    recorder = Recorder(backend, tmp_path / "r", hz=10.0)
+def test_without_wanting_requests(tmp_path: Path) -> None:
+    backend = Traced()
+    recorder = Recorder(backend, tmp_path / "r", hz=10.0, requests=0)
     recorder.start()
     wait_for(lambda: recorder.writer.frames)
     assert recorder.stop(60)
-    assert recorded(tmp_path / "r")[0].requests[0].requests == (
-        RequestView(0, 5, 1.0, "write", True, 8, 16, 2, 7, "error"),
-    )
-
-
-def test_without_a_trace_or_without_wanting_one(tmp_path: Path) -> None:
-    backend = Traced()
-    for name, source, wanted in (("a", backend, 0), ("b", FakeBackend(), 16)):
-        recorder = Recorder(source, tmp_path / name, hz=10.0, requests=wanted)
-        recorder.start()
-        wait_for(partial(getattr, recorder.writer, "frames"))
-        assert recorder.stop(60)
-        assert recorded(tmp_path / name)[0].requests == ()
+    assert recorded(tmp_path / "r")[0].requests == ()
     assert backend.asked == []
 
 

@@ -5,30 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from usblkback_tui.engine.inspection import RequestView
 from usblkback_tui.engine.snapshot import Event, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class RequestView:
-    """One request that was answered, as a ring's trace tells it."""
-
-    ring: int
-    """Index of its queue."""
-    seq: int
-    """Grows by one with each request of a ring."""
-    time: float
-    """When it was answered, ``time.time()`` seconds."""
-    op: str
-    """``read``, ``write``, ``barrier``, ``flush``, ``discard``, or ``op 9``."""
-    indirect: bool
-    sector: int
-    sectors: int
-    segments: int
-    """Pages of data."""
-    latency_ns: int
-    """From reading it off the ring to its answer."""
-    status: str
-    """``ok``, ``error``, ``unsupported``."""
 
 
 @dataclass(frozen=True, slots=True)

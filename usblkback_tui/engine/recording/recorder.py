@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from usblkback_tui import __version__
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.control.client import NoEngine
-from usblkback_tui.engine.control.codec import decode, encode
-from usblkback_tui.engine.recording.frame import DiskRequests, Frame, RequestView
+from usblkback_tui.engine.recording.frame import DiskRequests, Frame
 from usblkback_tui.engine.recording.layout import FORMAT, VERSION, Header
 from usblkback_tui.engine.recording.redact import Redactor
 from usblkback_tui.engine.recording.writer import Limits, Writer
@@ -24,9 +21,6 @@ MIN_HZ, MAX_HZ = 0.1, 10.0
 REQUESTS = 16
 """Of each disk in a frame, by default."""
 MAX_REQUESTS = 1024
-
-Trace = Callable[[int, int, Sequence[int], int], Sequence[Any]]
-"""(domid, devid, highest ``seq`` seen of each ring, limit) to the newest requests, with a RequestView's fields."""
 
 
 class Recorder:
@@ -42,11 +36,10 @@ class Recorder:
         redactor: Redactor | None = None,
         requests: int = REQUESTS,
     ) -> None:
-        """``requests``: how many a frame keeps of each disk, where the backend has a trace of them."""
+        """``requests``: how many of the last ones a frame keeps of each disk."""
         if not MIN_HZ <= hz <= MAX_HZ:
             raise UserError(f"{hz:g} frames a second cannot be recorded", fix=f"use {MIN_HZ:g} to {MAX_HZ:g}", key="hz")
         self._backend = backend
-        self._trace: Trace | None = getattr(backend, "requests", None) if requests > 0 else None
         self._requests = min(requests, MAX_REQUESTS)
         self._hz = hz
         self._redactor = redactor
@@ -132,7 +125,7 @@ class Recorder:
         return Frame(time.monotonic() - self._began, snapshot, events, requests)
 
     def _traces(self, snapshot: Snapshot) -> tuple[DiskRequests, ...]:
-        if self._trace is None:
+        if self._requests <= 0:
             return ()
         for gone in self._traced.keys() - {disk.key for disk in snapshot.disks}:
             del self._traced[gone]
@@ -142,18 +135,14 @@ class Recorder:
                 continue
             seen = self._traced.setdefault(disk.key, [])
             try:
-                requests = tuple(map(_request, self._trace(*disk.key, tuple(seen), self._requests)))
+                requests = self._backend.requests(*disk.key, tuple(seen), self._requests)
             except NoEngine:
                 raise
             except UserError:
-                continue  # it was detached since, or this engine keeps no trace
+                continue  # it was detached since
             for one in requests:
                 seen += [0] * (one.ring + 1 - len(seen))
                 seen[one.ring] = max(seen[one.ring], one.seq)
             if requests:
                 found.append(DiskRequests(*disk.key, requests))
         return tuple(found)
-
-
-def _request(view: Any) -> RequestView:
-    return view if isinstance(view, RequestView) else decode(RequestView, encode(view))
