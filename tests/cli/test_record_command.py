@@ -23,7 +23,7 @@ def test_for_some_seconds(cli: Cli, engine: ControlServer, tmp_path: Path) -> No
     shown = cli("record", str(tmp_path / "r"), "--seconds", "0.5", "--hz", "10")
     assert shown.code == 0, shown.err
     assert shown.out.startswith(f"{tmp_path}/r: ")
-    assert shown.out.rstrip().endswith(" 1 disks")
+    assert shown.out.rstrip().endswith(" 1 disk")
     assert shown.err == ""
     with Recording(tmp_path / "r") as recording:
         assert recording.frame(0).snapshot.disks[0].image == "/img/größe 1.img"

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from usblkback_tui.cli.common import remote, settings_of
-from usblkback_tui.cli.output import JSON_VERSION, bytes_text, note, one_line, print_json
+from usblkback_tui.cli.output import JSON_VERSION, bytes_text, counted, note, one_line, print_json
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.engine.recording.recorder import Recorder
 from usblkback_tui.engine.recording.redact import Redactor
@@ -75,8 +75,11 @@ class _Progress:
 
 def _summary(recorder: Recorder, seconds: float) -> str:
     writer = recorder.writer
-    text = f"{writer.path}: {seconds:.0f} s, {writer.frames} frames, {bytes_text(writer.bytes)}, {recorder.disks} disks"
-    return text + (f"; the oldest {writer.dropped} frames made room" if writer.dropped else "")
+    text = (
+        f"{writer.path}: {seconds:.0f} s, {counted(writer.frames, 'frame')}, {bytes_text(writer.bytes)}, "
+        f"{counted(recorder.disks, 'disk')}"
+    )
+    return text + (f"; the oldest {counted(writer.dropped, 'frame')} made room" if writer.dropped else "")
 
 
 def _json(recorder: Recorder, seconds: float, problem: str) -> dict[str, object]:

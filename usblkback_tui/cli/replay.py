@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from usblkback_tui.cli.common import settings_of
-from usblkback_tui.cli.output import JSON_VERSION, UsageError, bytes_text, clock, one_line, print_json, table
+from usblkback_tui.cli.output import JSON_VERSION, UsageError, bytes_text, clock, counted, one_line, print_json, table
 from usblkback_tui.cli.record import redactor_of
 from usblkback_tui.cli.screen import Ending, on_terminal, show
 from usblkback_tui.engine.control.codec import encode
@@ -78,7 +78,7 @@ def _save(args: argparse.Namespace, recording: Recording) -> None:
         with Recording(args.save) as saved:
             print_json({"version": JSON_VERSION, "recording": _json(saved)})
     else:
-        print(one_line(f"{args.save} is written: {writer.frames} frames, {bytes_text(writer.bytes)}"))
+        print(one_line(f"{args.save} is written: {counted(writer.frames, 'frame')}, {bytes_text(writer.bytes)}"))
 
 
 def _wanted(args: argparse.Namespace, recording: Recording, redactor: Redactor | None) -> Iterator[Frame]:
@@ -116,7 +116,8 @@ def _rows(recording: Recording) -> list[tuple[str, str]]:
         ("ends", clock(header.created + recording.last)),
         (
             "holds",
-            f"{recording.last - recording.first:.0f} s, {recording.count} frames, {recording.events_count} events",
+            f"{recording.last - recording.first:.0f} s, {counted(recording.count, 'frame')}, "
+            f"{counted(recording.events_count, 'event')}",
         ),
         ("redacted", " and ".join(header.redacted) or "nothing"),
         ("remarks", "; ".join(notes) or "none"),

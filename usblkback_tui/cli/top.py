@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from usblkback_tui.cli.common import remote, settings_of
-from usblkback_tui.cli.output import JSON_VERSION, one_line, paint, print_json, table
+from usblkback_tui.cli.output import JSON_VERSION, counted, one_line, paint, print_json, table
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.engine.rates import Rates, between, together
 from usblkback_tui.engine.snapshot import DiskView, Severity, Snapshot
@@ -114,7 +114,7 @@ def _lines(now: Snapshot, rows: Sequence[Row], width: int | None = None) -> list
     problems = sum(_WORST_FIRST[row.disk.health.severity] < 2 for row in rows)
     about = (
         f"{units.clock_seconds(now.time)}  engine on {one_line(now.host)}, "
-        f"{len(rows)} disks, {problems} with problems, {units.count(sums.operations)} requests/s, "
+        f"{counted(len(rows), 'disk')}, {problems} with problems, {units.count(sums.operations)} requests/s, "
         f"{units.throughput(sums.bytes)}"
     )
     head, *lines = _table(list(map(_cells, rows)), width)
@@ -167,7 +167,7 @@ def _draw(now: Snapshot, rows: Sequence[Row], *, first: bool) -> None:
     lines = _lines(now, rows, width)
     shown = lines[: max(height - 1, 1)]
     if len(shown) < len(lines):
-        rest = f"… {len(lines) - len(shown) + 1} more disks"
+        rest = f"… {counted(len(lines) - len(shown) + 1, 'more disk')}"
         shown = [*shown[:-1], _Line(rest, 0, "info")]
     clear = "\x1b[2J" if first else ""
     body = "".join(f"{line.painted(width)}\x1b[K\n" for line in shown)

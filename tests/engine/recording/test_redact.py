@@ -20,7 +20,7 @@ SECRET = "/srv/customers/acme corp/ledger.img"
 
 def made(text: str, *, image: str = SECRET, domain: str = "acme", sentence: str = "ok") -> Frame:
     disk = a_disk(image=image, domain=domain, health=Health(Severity.WARNING, sentence))
-    shot = replace(snapshot(0.0, disk), domains=(DomainView(0, "Domain-0"), DomainView(3, domain)))
+    shot = replace(snapshot(0.0, disk), domains=(DomainView(0, "Domain-0"), DomainView(3, domain)), foreign=())
     return Frame(0.0, shot, (event(1, text),))
 
 

@@ -166,13 +166,23 @@ def test_requests_up_to_the_place(replay: ReplayBackend, clock: Clock) -> None:
     [
         lambda replay: replay.attach(AttachRequest("g", "/i", "xvdb")),
         lambda replay: replay.plan(AttachRequest("g", "/i", "xvdb")),
+        lambda replay: replay.resize("g", "xvdb", 8),
         lambda replay: replay.detach("g", "xvdb"),
         lambda replay: replay.next_vdev("g"),
+        lambda replay: replay.store_write("/local", "x"),
+        lambda replay: replay.store_remove("/local"),
     ],
 )
 def test_nothing_can_be_changed(replay: ReplayBackend, act: Callable[[ReplayBackend], object]) -> None:
     with pytest.raises(UserError, match=r"^a recording cannot be changed; connect to a running engine"):
         act(replay)
+
+
+def test_what_is_not_recorded_is_said(replay: ReplayBackend) -> None:
+    with pytest.raises(UserError, match="the slots of a ring are not recorded"):
+        replay.ring_slots(*DISK, 0)
+    with pytest.raises(UserError, match="xenstore is not recorded"):
+        replay.store("/local")
 
 
 def test_a_disk_that_came_with_another_engine_has_no_lead_in(tmp_path: Path) -> None:

@@ -36,11 +36,10 @@ class Recorder:
         redactor: Redactor | None = None,
         requests: int = REQUESTS,
     ) -> None:
-        """``requests``: how many a frame keeps of each disk, where the backend has a trace of them."""
+        """``requests``: how many of the last ones a frame keeps of each disk."""
         if not MIN_HZ <= hz <= MAX_HZ:
             raise UserError(f"{hz:g} frames a second cannot be recorded", fix=f"use {MIN_HZ:g} to {MAX_HZ:g}", key="hz")
         self._backend = backend
-        self._tracing = requests > 0
         self._requests = min(requests, MAX_REQUESTS)
         self._hz = hz
         self._redactor = redactor
@@ -126,7 +125,7 @@ class Recorder:
         return Frame(time.monotonic() - self._began, snapshot, events, requests)
 
     def _traces(self, snapshot: Snapshot) -> tuple[DiskRequests, ...]:
-        if not self._tracing:
+        if self._requests <= 0:
             return ()
         for gone in self._traced.keys() - {disk.key for disk in snapshot.disks}:
             del self._traced[gone]
@@ -140,7 +139,7 @@ class Recorder:
             except NoEngine:
                 raise
             except UserError:
-                continue  # it was detached since, or this engine keeps no trace
+                continue  # it was detached since
             for one in requests:
                 seen += [0] * (one.ring + 1 - len(seen))
                 seen[one.ring] = max(seen[one.ring], one.seq)

@@ -63,7 +63,7 @@ class Redactor:
     def learn(self, snapshot: Snapshot) -> None:
         """Take in paths and names; :meth:`frame` does so too, but what comes later may be spoken of before."""
         before = len(self._images), len(self._domains)
-        for disk in snapshot.disks:
+        for disk in (*snapshot.disks, *snapshot.foreign):
             self._image(disk.image)
             self._domain(disk.domain)
         for domain in snapshot.domains:

@@ -27,6 +27,7 @@ MIN_SPEED, MAX_SPEED = 0.1, 100.0
 KEPT_EVENTS = 2000
 KEPT_REQUESTS = 1024
 """Of each disk."""
+_FIX = "connect to a running engine: usblkback-tui connect"
 _TRACED_FRAMES = 60
 """How far back a disk's last requests are looked for."""
 
@@ -185,6 +186,22 @@ class ReplayBackend:
                 kept.extend(one.requests)
         self._traced_to = number
 
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """Not here."""
+        raise UserError("the slots of a ring are not recorded", fix=_FIX)
+
+    def store(self, path: str) -> StoreNode:
+        """Not here."""
+        raise UserError("xenstore is not recorded, only what was written at a disk's ends", fix=_FIX)
+
+    def store_write(self, path: str, value: str) -> None:
+        """Not here."""
+        _refuse()
+
+    def store_remove(self, path: str) -> None:
+        """Not here."""
+        _refuse()
+
     def plan(self, request: AttachRequest) -> AttachPlan:
         """Not here."""
         _refuse()
@@ -228,4 +245,4 @@ class ReplayBackend:
 
 
 def _refuse() -> NoReturn:
-    raise UserError("a recording cannot be changed", fix="connect to a running engine: usblkback-tui connect")
+    raise UserError("a recording cannot be changed", fix=_FIX)

@@ -17,8 +17,9 @@ MAX_SLOTS = 65536
 
 def problem_of(snapshot: Snapshot, known: Snapshot | None = None) -> str:
     """Why nobody can have recorded this, or nothing; what it shares with ``known`` was looked at before."""
-    if len(snapshot.disks) > MAX_DISKS or len(snapshot.domains) > MAX_DOMAINS:
-        return f"it has {len(snapshot.disks)} disks of {len(snapshot.domains)} domains"
+    count = len(snapshot.disks) + len(snapshot.foreign)
+    if count > MAX_DISKS or len(snapshot.domains) > MAX_DOMAINS:
+        return f"it has {count} disks of {len(snapshot.domains)} domains"
     before = set(map(id, known.disks)) if known else set()
     for disk in snapshot.disks:
         if id(disk) not in before and (problem := _disk(disk)):
