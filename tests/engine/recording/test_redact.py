@@ -119,5 +119,5 @@ def test_what_has_no_secret_stays_the_same_object() -> None:
     assert now.transitions is was.transitions
     assert now.rings is was.rings
     assert now.latency is was.latency
-    empty: Snapshot = replace(frame.snapshot, disks=())
+    empty: Snapshot = replace(frame.snapshot, disks=(), foreign=())
     assert redactor.frame(Frame(0.0, empty)).snapshot is empty

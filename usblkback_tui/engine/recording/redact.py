@@ -63,9 +63,12 @@ class Redactor:
     def learn(self, snapshot: Snapshot) -> None:
         """Take in paths and names; :meth:`frame` does so too, but what comes later may be spoken of before."""
         before = len(self._images), len(self._domains)
-        for disk in (*snapshot.disks, *snapshot.foreign):
+        for disk in snapshot.disks:
             self._image(disk.image)
             self._domain(disk.domain)
+        for foreign in snapshot.foreign:
+            self._image(foreign.image)
+            self._domain(foreign.domain)
         for domain in snapshot.domains:
             self._domain(domain.name)
         if before != (len(self._images), len(self._domains)):
