@@ -23,6 +23,7 @@ from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.paths import Completion, complete_path
+from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import Line, clean
 
 FIELDS = ("domain", "image", "vdev", "mode")
@@ -60,10 +61,11 @@ class PathInput(Input):
 class AttachDialog(Dialog[None]):
     """The form and what comes after it."""
 
-    def __init__(self, backend: Backend, model: Model, *, prefer: int | None = None) -> None:
+    def __init__(self, backend: Backend, model: Model, state: UiState, *, prefer: int | None = None) -> None:
         """``prefer`` is the domid to start with, where it runs."""
         super().__init__()
         self.backend = backend
+        self.state = state
         snapshot = model.snapshot
         self._domains = [d for d in snapshot.domains if d.domid != snapshot.domid] if snapshot else []
         domids = [domain.domid for domain in self._domains]
