@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.ui.fake import START, make_disk, transitions
+from tests.ui.fake import make_disk, transitions
+from tests.ui.fake_looks import START
 from usblkback_tui.engine.snapshot import Health, Severity, StateChange
 from usblkback_tui.protocol.expected import expected_step
 from usblkback_tui.protocol.states import XenbusState as S

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.ui.drive import scene_of
-from tests.ui.fake import START, house, make_disk
+from tests.ui.fake import house, make_disk
+from tests.ui.fake_looks import START
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import Counters, Event, Health, RingView, Severity, StateChange
 from usblkback_tui.protocol.states import XenbusState as S

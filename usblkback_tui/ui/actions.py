@@ -199,6 +199,8 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Questions", "Program")
+_NO_KEY = "no_key"
+"""A key that no keyboard has."""
 _ALWAYS = {"interrupt", "quit"}
 """Reach the app before an input field may take the key."""
 
@@ -253,8 +255,8 @@ class Registry:
 
     @property
     def keymap(self) -> dict[str, str]:
-        """The changes, for Textual."""
-        return {name: ",".join(keys) for name, keys in self.changed.items()}
+        """The changes, for Textual, which takes an empty one for none."""
+        return {name: ",".join(keys) or _NO_KEY for name, keys in self.changed.items()}
 
     def footer(self, view: str, *, read_only: bool = False) -> list[Action]:
         """What the footer of a view shows, the most important first."""
