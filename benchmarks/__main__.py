@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""``python -m benchmarks embedded``, ``xen`` and ``ui``, from the root of the project."""
+"""``python -m benchmarks embedded``, ``scale``, ``cost``, ``xen`` and ``ui``, from the root of the project."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import embedded, ui, xen
+from benchmarks import cost, embedded, scale, ui, variants, xen
 from benchmarks.errors import BenchmarkError
-from benchmarks.jobs import JOBS
+from benchmarks.jobs import Job
+from benchmarks.peers import PEERS
 from benchmarks.xen import XEN_JOBS
 
 
@@ -39,19 +41,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
 
-    one = commands.add_parser("embedded", parents=[common], help="the data path and fio on one cached file")
-    one.add_argument("--seconds", type=float, default=2.5, metavar="S", help="of each measurement (default: 2.5)")
-    one.add_argument("--job", action="append", choices=[job.name for job in JOBS], help="only this one; repeatable")
+    files = argparse.ArgumentParser(add_help=False)
+    files.add_argument(
+        "--dir", type=Path, default=Path("/var/tmp"), help="where 1 GiB of files is made and stays (default: /var/tmp)"
+    )
+    variants.add_options(files)
+
+    one = commands.add_parser(
+        "embedded", parents=[common, files], help="the data path, fio, qemu-storage-daemon and nbdkit on one file"
+    )
+    _measure_options(one, embedded.ALL_JOBS, seconds=2.5)
     one.add_argument(
-        "--dir", type=Path, default=Path("/var/tmp"), help="where the 1 GiB file is made and stays (default: /var/tmp)"
+        "--peer",
+        action="append",
+        choices=list(PEERS),
+        help="only this one; repeatable (default: all but qsd-threads that are there or can be installed)",
     )
     one.set_defaults(run=embedded.run)
+
+    one = commands.add_parser("scale", parents=[common, files], help="1, 8 and 64 disks, busy and idle")
+    _measure_options(one, scale.ALL_JOBS, seconds=5)
+    one.set_defaults(run=scale.run)
+
+    one = commands.add_parser("cost", parents=[common, files], help="what larger rings and more queues cost")
+    _measure_options(one, cost.ALL_JOBS, seconds=2.5)
+    one.set_defaults(run=cost.run)
 
     one = commands.add_parser(
         "xen", parents=[common], help="us, the kernel's blkback and QEMU's qdisk, with a real guest"
     )
-    one.add_argument("--seconds", type=float, default=4.0, metavar="S", help="of each measurement (default: 4)")
-    one.add_argument("--job", action="append", choices=[job.name for job in XEN_JOBS], help="only this one; repeatable")
+    _measure_options(one, XEN_JOBS, seconds=4)
     one.add_argument(
         "--variant",
         action="append",
@@ -65,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each measurement (default: 20)")
     one.set_defaults(run=ui.run)
     return parser
+
+
+def _measure_options(parser: argparse.ArgumentParser, jobs: Sequence[Job], *, seconds: float) -> None:
+    parser.add_argument(
+        "--seconds", type=float, default=seconds, metavar="S", help=f"of each measurement (default: {seconds:g})"
+    )
+    parser.add_argument("--job", action="append", choices=[job.name for job in jobs], help="only this one; repeatable")
 
 
 def _positive(text: str) -> int:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""fio as a peer: the same load on the same file, without a guest and a ring in between."""
+"""fio: the same load on the same file, without a guest and a ring in between; and the load of other peers."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.image import Image
 from benchmarks.jobs import Job
+from benchmarks.processes import on_cpu
 from benchmarks.reading import Pace, Reading
 
 
@@ -29,46 +29,47 @@ class Fio:
 
     def measure(self, job: Job, image: Image, pace: Pace) -> Reading:
         """One run.  Raises BenchmarkError."""
-        run = subprocess.run(self._command(job, image, pace), capture_output=True, text=True)
-        if run.returncode:
-            raise BenchmarkError(f"fio failed: {run.stderr.strip() or run.stdout.strip()}")
-        # a note about iodepth may precede the JSON
-        return reading(json.loads(run.stdout[run.stdout.index("{") :]), job)
-
-    def _command(self, job: Job, image: Image, pace: Pace) -> list[str]:
-        return [
-            "fio",
-            f"--name={job.name}",
-            f"--filename={image.path}",
-            f"--size={image.size}",
-            f"--rw={job.fio_rw}",
-            f"--bs={job.block_bytes}",
-            f"--iodepth={job.depth}",
-            f"--ioengine={self.engine}",
-            f"--cpus_allowed={self.cpu}",
-            f"--ramp_time={round(pace.ramp * 1000)}ms",
-            f"--runtime={round(pace.seconds * 1000)}ms",
-            "--time_based",
-            "--direct=0",
-            "--invalidate=0",  # else fio empties the page cache first
-            "--norandommap",  # our guest keeps no map of blocks it has touched either
-            "--randrepeat=0",
-            "--clat_percentiles=0",
-            "--lat_percentiles=1",
-            "--output-format=json",
-        ]
+        where = [f"--filename={image.path}", f"--size={image.size}"]
+        return reading(fio(job, pace, self.engine, self.cpu, where), job)
 
 
-def ensure_fio() -> str:
-    """fio's version; installs it with apt when root.  Raises BenchmarkError."""
-    if shutil.which("fio") is None:
-        if os.geteuid() or shutil.which("apt-get") is None:
-            raise BenchmarkError("fio is not installed; install it (apt-get install fio) and run again")
-        print("fio is not installed: installing it with apt-get", flush=True)
-        run = subprocess.run(["apt-get", "install", "-y", "-qq", "fio"], capture_output=True, text=True)
-        if run.returncode:
-            raise BenchmarkError(f"apt-get install fio failed: {run.stderr.strip()}; install fio and run again")
-    return subprocess.run(["fio", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+def fio(job: Job, pace: Pace, engine: str, cpu: int, where: Sequence[str]) -> dict[str, Any]:
+    """Run it; its JSON.  ``where`` are the options that name the file or the server.  Raises BenchmarkError."""
+    run = subprocess.run(on_cpu(cpu, [*command(job, pace, engine), *where]), capture_output=True, text=True)
+    if run.returncode:
+        raise BenchmarkError(f"fio {engine} failed in {job.name}: {run.stderr.strip() or run.stdout.strip()}")
+    return parse(run.stdout)
+
+
+def command(job: Job, pace: Pace, engine: str) -> list[str]:
+    """fio's options for a job."""
+    return [
+        "fio",
+        f"--name={job.name}",
+        f"--rw={job.fio_rw}",
+        f"--bs={job.block_bytes}",
+        f"--iodepth={job.depth}",
+        f"--ioengine={engine}",
+        f"--ramp_time={round(pace.ramp * 1000)}ms",
+        f"--runtime={round(pace.seconds * 1000)}ms",
+        "--time_based",
+        f"--direct={int(job.direct)}",
+        "--invalidate=0",  # else fio empties the page cache first
+        "--norandommap",  # our guest keeps no map of blocks it has touched either
+        "--randrepeat=0",
+        "--clat_percentiles=0",
+        "--lat_percentiles=1",
+        "--output-format=json",
+    ]
+
+
+def parse(output: str) -> dict[str, Any]:
+    """The JSON in what fio printed; notes may precede it.  Raises BenchmarkError."""
+    begin = output.find("{")
+    try:
+        return dict(json.loads(output[begin:]))
+    except ValueError:
+        raise BenchmarkError(f"fio printed no JSON but: {output.strip()[:300]}") from None
 
 
 def reading(output: dict[str, Any], job: Job, cpu_us: float | None = None) -> Reading:
@@ -87,4 +88,5 @@ def reading(output: dict[str, Any], job: Job, cpu_us: float | None = None) -> Re
         cpu_us=cpu_us,
         p50_us=percentiles["50.000000"] / 1000,
         p99_us=percentiles["99.000000"] / 1000,
+        cpu_percent=cpu_us * side["iops"] / 1e4,
     )

@@ -21,8 +21,9 @@ _UNFIT = ("tmpfs", "ramfs", "overlay", "overlayfs")
 class Image:
     """A file of random bytes in ``folder``, kept from run to run.  Raises BenchmarkError."""
 
-    def __init__(self, folder: Path, size: int = IMAGE_BYTES) -> None:
-        self.path = folder / "usblkback-tui-bench.img"
+    def __init__(self, folder: Path, size: int = IMAGE_BYTES, name: str = "usblkback-tui-bench.img") -> None:
+        self.path = folder / name
+        self.paths = (self.path,)
         self.size = size
         folder.mkdir(parents=True, exist_ok=True)
         self.file_system = _file_system(folder)
@@ -46,6 +47,7 @@ class Image:
         """Bring it into the state every measurement begins with: all pages cached, none dirty."""
         with self.path.open("rb", buffering=0) as file:
             os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # what O_DIRECT drove out; see _load
             _read_all(file)
 
     def _lock(self) -> bool:
@@ -69,6 +71,21 @@ class Image:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
             _read_all(file)
+
+
+class Images:
+    """``count`` of them, one for each disk.  Raises BenchmarkError."""
+
+    def __init__(self, folder: Path, count: int, size: int) -> None:
+        self._images = [Image(folder, size, f"usblkback-tui-bench-{number}.img") for number in range(count)]
+        self.paths = tuple(image.path for image in self._images)
+        self.file_system = self._images[0].file_system
+        self.locked = all(image.locked for image in self._images)
+
+    def settle(self) -> None:
+        """All pages cached, none dirty."""
+        for image in self._images:
+            image.settle()
 
 
 def _read_all(file: FileIO) -> None:

@@ -9,16 +9,26 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.image import Image
 from benchmarks.jobs import Job
 from benchmarks.machine import ROOT
 from benchmarks.reading import Pace, Reading
 from benchmarks.rig import Order
 from benchmarks.terminal import Terminal
+from benchmarks.variants import DEFAULTS, Variant
 
-_SET_UP_SECONDS = 30.0
+_SET_UP_SECONDS = 60.0
+
+
+class Files(Protocol):
+    """Image files for disks."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """At least as many as the jobs have disks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +37,23 @@ class Ours:
 
     engine_cpu: int
     guest_cpu: int
+    variant: Variant = DEFAULTS
     screen: bool = False
+    busy: str = ""
+    """``thread``: a busy Python loop in the engine's process; ``process``: the same in another one, on the same CPU."""
+    label: str = ""
+    """What tables call it where neither settings nor screen nor loop make the difference."""
+    guest: tuple[tuple[str, int], ...] = ()
+    """GuestOptions other than the usual ones."""
+    depth: int = 0
+    """Other than the job's."""
 
     @property
     def name(self) -> str:
-        return "usblkback + TUI" if self.screen else "usblkback"
+        additions = [" + TUI"] * self.screen + [f" + busy {self.busy}"] * bool(self.busy)
+        return (self.label or self.variant.name) + "".join(additions)
 
-    def measure(self, job: Job, image: Image, pace: Pace) -> Reading:
+    def measure(self, job: Job, image: Files, pace: Pace) -> Reading:
         """One run.  Raises BenchmarkError."""
         with tempfile.TemporaryDirectory(prefix="usblkback-tui-bench-") as folder:
             result = Path(folder) / "reading.json"
@@ -41,10 +61,14 @@ class Ours:
                 screen=self.screen,
                 engine_cpu=self.engine_cpu,
                 guest_cpu=self.guest_cpu,
-                image=str(image.path),
+                settings=[*self.variant.lines, *["direct_io = true"] * job.direct],
+                guest=dict(self.guest),
+                busy=self.busy,
+                images=[str(path) for path in image.paths[: job.disks]],
+                disks=job.disks,
                 write=job.write,
                 block_bytes=job.block_bytes,
-                depth=job.depth,
+                depth=(self.depth or job.depth) if job.depth else 0,
                 sequential=job.sequential,
                 ramp=pace.ramp,
                 seconds=pace.seconds,

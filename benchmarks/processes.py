@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What a running process has used, from /proc."""
+"""What a running process has used."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -17,6 +19,11 @@ class Memory:
     shared: float
 
 
+def on_cpu(cpu: int, command: Sequence[str]) -> list[str]:
+    """``command`` on one CPU; threads that it makes, and kernel workers that its io_uring makes, stay there."""
+    return ["taskset", "-c", str(cpu), *command]
+
+
 def cpu_seconds(pid: int) -> dict[int, float]:
     """CPU seconds of each thread by its id, exact to the nanosecond: /proc/PID/task/*/schedstat."""
     used = {}
@@ -27,6 +34,11 @@ def cpu_seconds(pid: int) -> dict[int, float]:
         except (OSError, IndexError):
             continue  # it has ended
     return used
+
+
+def process_seconds(pid: int) -> float:
+    """CPU seconds of all its threads, ended ones too: the clock that clock_getcpuclockid(3) names."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def memory(pid: int) -> Memory:

@@ -30,6 +30,8 @@ class Reading:
     """CPU microseconds of the contender's process per request; kernel workers on its behalf may be missing."""
     p50_us: float
     p99_us: float
+    cpu_percent: float = 0.0
+    """Of one core, by the contender's process."""
 
 
 class Ground(Protocol):

@@ -17,10 +17,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
+from benchmarks.busy import busy
 from benchmarks.reading import Reading
+from benchmarks.variants import settings as settings_of
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.sim.host import SimHost
@@ -33,6 +36,7 @@ from usblkback_tui.ui.app import UsblkApp
 
 _GUEST = "bench"
 _XVDA = 51712
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,14 @@ class Order:
     screen: bool = False
     engine_cpu: int | None = None
     guest_cpu: int | None = None
-    image: str = ""
-    """Empty: small sparse images of its own."""
+    settings: list[str] = field(default_factory=list)
+    """Lines for [engine]."""
+    guest: dict[str, int | bool] = field(default_factory=dict)
+    """GuestOptions other than the usual ones."""
+    busy: str = ""
+    """``thread`` or ``process``: a Python loop on the engine's CPU."""
+    images: list[str] = field(default_factory=list)
+    """One for each disk; none: small sparse ones are made."""
     disks: int = 1
     # the load; depth 0 is none
     write: bool = False
@@ -61,7 +71,7 @@ def main(order: Order) -> int:
     """Set up, carry the order out, take down."""
     if order.engine_cpu is not None:
         os.sched_setaffinity(0, {order.engine_cpu})  # before threads start: they inherit it
-    settings = Settings()
+    settings = settings_of(order.settings)
     with ExitStack() as undo:
         host = SimHost()
         host.open()
@@ -70,25 +80,37 @@ def main(order: Order) -> int:
         engine.start()
         undo.callback(engine.stop, force_after=2.0)
         # 256 segments let a request be 1 MiB, as the backend offers
-        guest = host.add_guest(GuestSettings(_GUEST), GuestOptions(autostart=False, max_segments=256))
+        options = {"max_segments": 256, **order.guest}
+        guest = host.add_guest(GuestSettings(_GUEST), GuestOptions(autostart=False, **options))  # type: ignore[arg-type]
         if order.guest_cpu is not None:
             _pin(guest.pid, order.guest_cpu)
         folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="usblkback-tui-bench-"))
         for number in range(order.disks):
             vdev = vdev_name(_XVDA + 16 * number)
-            image = order.image or create_image(f"{folder}/{vdev}.img", "64M").path
+            image = order.images[number] if order.images else create_image(f"{folder}/{vdev}.img", "64M").path
             engine.attach(AttachRequest(_GUEST, image, vdev), wait=10.0)
             guest.wait_state(vdev)
+        _check_rings(engine, order)
         if order.depth:
             guest.set_load(_load(order))
             guest.start_load()
             undo.callback(guest.stop_load)
-        return _carry_out(order, engine, settings, guest)
+        burnt = undo.enter_context(busy(order.busy))
+        return _carry_out(order, engine, settings, guest, burnt)
 
 
-def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest) -> int:
+def _check_rings(engine: Engine, order: Order) -> None:
+    """What was asked for was negotiated, or the figures would be another shape's."""
+    pages, queues = 1 << order.guest.get("ring_order", 0), order.guest.get("max_queues", 1)
+    for disk in engine.snapshot().disks:
+        found = [ring.pages for ring in disk.rings]
+        if found != [pages] * queues:
+            raise SystemExit(f"{disk.title} has rings of {found} pages, not {queues} of {pages}")
+
+
+def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest, burnt: Clock) -> int:
     def measured() -> None:
-        reading = _measure(guest, order)
+        reading = _measure(guest, order, burnt)
         Path(order.result).write_text(json.dumps(asdict(reading)))
 
     if not order.screen:
@@ -113,11 +135,14 @@ def _then_leave(work: Callable[[], None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # the screen takes it as the end
 
 
-def _measure(guest: SimGuest, order: Order) -> Reading:
+def _measure(guest: SimGuest, order: Order, burnt: Clock) -> Reading:
+    def used() -> float:
+        return time.process_time() - burnt()
+
     time.sleep(order.ramp)
-    cpu, began, before = time.process_time(), time.monotonic(), guest.stats()
+    cpu, began, before = used(), time.monotonic(), guest.stats()
     time.sleep(order.seconds)
-    cpu, took, after = time.process_time() - cpu, time.monotonic() - began, guest.stats()
+    cpu, took, after = used() - cpu, time.monotonic() - began, guest.stats()
     if not after.ok:
         raise SystemExit(f"the guest saw errors: {after}")
     requests = _requests(after) - _requests(before)
@@ -125,9 +150,10 @@ def _measure(guest: SimGuest, order: Order) -> Reading:
     return Reading(
         requests_per_second=requests / took,
         bytes_per_second=moved / took,
-        cpu_us=cpu / max(requests, 1) * 1e6,
-        p50_us=after.disks[0].p50_us,
-        p99_us=after.disks[0].p99_us,
+        cpu_us=cpu / requests * 1e6 if requests else 0.0,
+        p50_us=median(disk.p50_us for disk in after.disks),
+        p99_us=max(disk.p99_us for disk in after.disks),
+        cpu_percent=cpu / took * 100,
     )
 
 

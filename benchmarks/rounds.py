@@ -62,16 +62,33 @@ def run_rounds(
     patience: Patience,
     report: Callable[[Measurement], None],
 ) -> list[Measurement]:
-    """All measurements in the order they were taken.  Raises BenchmarkError."""
-    done = []
-    for number in range(rounds):
+    """All measurements in the order they were taken.  Raises BenchmarkError.
+
+    A job whose round was disturbed all the same gets another round at the end, at most as many again, while there is
+    patience.
+    """
+    done: list[Measurement] = []
+    for number in range(2 * rounds):
         for job, contenders in cells:
+            if number >= rounds and (patience.left <= 0 or _clean_rounds(done, job) >= rounds):
+                continue
             turn = number % len(contenders)
             for contender in (*contenders[turn:], *contenders[:turn]):
                 one = _measure(number, job, contender, ground, pace, patience)
                 report(one)
                 done.append(one)
     return done
+
+
+def _clean_rounds(done: Sequence[Measurement], job: Job) -> int:
+    """In which nobody was disturbed at this job."""
+    all_, disturbed = set[int](), set[int]()
+    for one in done:
+        if one.job == job.name:
+            all_.add(one.round)
+            if not one.clean:
+                disturbed.add(one.round)
+    return len(all_ - disturbed)
 
 
 def _measure(

@@ -20,7 +20,7 @@ from benchmarks.ours import rig_command
 from benchmarks.processes import cpu_seconds, memory
 from benchmarks.rig import Order
 from benchmarks.rounds import Patience
-from benchmarks.stats import ENOUGH, Spread
+from benchmarks.stats import Spread, judge
 from benchmarks.terminal import COLUMNS, ROWS, Terminal
 
 _ROW = "xvda"
@@ -36,7 +36,7 @@ rate = 1
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing that is measured once a round.  ``limit``: the median is to be below; None: no target."""
+    """One thing that is measured once a round.  ``limit``: the most its median may be; None: no target."""
 
     name: str
     title: str
@@ -159,16 +159,13 @@ def _lines(taken: list[Taken]) -> Iterator[str]:
         found = clean or every
         if found is None:
             continue
-        target = "" if figure.limit is None else f", target < {figure.limit:g}: {_verdict(taken, figure)}"
+        target = "" if figure.limit is None else f", target ≤ {figure.limit:g}: {_verdict(taken, figure)}"
         count = f"{clean.count if clean else 0} of {every.count if every else 0} clean"
         yield f"{figure.title}: {found.median:.2f} {figure.unit} [{found.low:.2f}–{found.high:.2f}], {count}{target}"
 
 
 def _verdict(taken: list[Taken], figure: Figure) -> str:
-    found = _spread(taken, figure, clean=True)
-    if figure.limit is None or found is None or found.count < ENOUGH:
-        return "not judged"
-    return "met" if found.median < figure.limit else "missed"
+    return judge(_spread(taken, figure, clean=True), most=figure.limit)
 
 
 def _spread(taken: list[Taken], figure: Figure, *, clean: bool) -> Spread | None:

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from benchmarks import report
-from benchmarks.jobs import JOBS, MIB, Job
+from benchmarks.jobs import JOBS, Job
 from benchmarks.reading import Pace
 from benchmarks.rounds import Measurement, Patience, run_rounds
 from benchmarks.stats import Target, ratio, verdict
 from benchmarks.xen_fio import GuestFio
 from benchmarks.xen_machine import IMAGE_MIB, KERNEL, OURS, QDISK, XenMachine, disks, running
 
-XEN_JOBS = (*JOBS, Job("seqwrite-1m", "1 MiB sequential write, QD4", MIB, 4, write=True, sequential=True))
+XEN_JOBS = JOBS
 TARGETS = tuple(Target(job, OURS, QDISK, 1.2) for job in ("randread-qd1", "randread-qd32", "seqread-1m"))
 
 

@@ -100,7 +100,7 @@ setup() {
     rm -f .venv/set-up
     extras=
     if [ "$kind" = check ]; then
-        extras='[test,lint]'
+        extras='[test,lint,bench]'
         USBLK_WERROR=1
         export USBLK_WERROR
     fi

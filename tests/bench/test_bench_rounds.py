@@ -85,8 +85,28 @@ def test_what_stays_disturbed_is_the_quietest_try_and_marked(machine: list[CpuUs
     least = CpuUse(0.4, 1.0, 0.0, 2.0)
     machine += [LOUD, least, LOUD]
     order, done, _ = run("a", 1)
-    assert Counter(order) == {"a": TRIES}
-    assert [(one.use, one.clean, one.tries) for one in done] == [(least, False, 2)]
+    assert Counter(order) == {"a": TRIES + 1}
+    assert (done[0].use, done[0].clean, done[0].tries) == (least, False, 2)
+
+
+def test_a_round_that_stays_disturbed_is_made_up_for_by_another(machine: list[CpuUse]) -> None:
+    """For all contenders: only neighbours are compared."""
+    machine += [QUIET, *[LOUD] * TRIES]
+    _, done, _ = run("ab", 2)
+    assert [(one.round, one.contender, one.clean) for one in done] == [
+        (0, "a", True),
+        (0, "b", False),
+        (1, "b", True),
+        (1, "a", True),
+        (2, "a", True),
+        (2, "b", True),
+    ]
+
+
+def test_on_a_machine_that_is_never_quiet_there_is_an_end(machine: list[CpuUse]) -> None:
+    machine += [LOUD] * 1000
+    _, done, _ = run("a", 3, patience=1e9)
+    assert [one.round for one in done] == list(range(6))
 
 
 def test_without_patience_nothing_is_repeated(machine: list[CpuUse]) -> None:

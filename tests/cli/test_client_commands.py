@@ -19,6 +19,7 @@ from usblkback_tui.cli.output import JSON_VERSION
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.control.status import STATUS_VERSION
+from usblkback_tui.engine.settings import DirectIo, DiskOptions, IoChoice
 from usblkback_tui.engine.snapshot import StateChange
 from usblkback_tui.protocol.states import XenbusState
 
@@ -89,6 +90,88 @@ def test_attach(
     assert shown.code == 0, shown.err
     assert shown.out == f"xvdc of g1 is attached to {tmp_path}/disk.img (frontend Connected, backend Connected)\n"
     assert backend.calls[0] == ("attach", AttachRequest("g1", f"{tmp_path}/disk.img", "xvdc", "r"), 0.0)
+
+
+def test_attach_with_options(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
+    options = ("--max-queues", "2", "--direct-io", "no", "--io-engine", "sync", "--indirect-segments", "0")
+    shown = cli("attach", "g1", "/img", "xvdc", *options, "--device-type", "cdrom", "--sector-size", "4096")
+    assert shown.code == 0, shown.err
+    assert backend.calls[0][1] == AttachRequest(
+        "g1",
+        "/img",
+        "xvdc",
+        "w",
+        DiskOptions(
+            max_queues=2,
+            direct_io=DirectIo.NO,
+            io_engine=IoChoice.SYNC,
+            indirect_segments=0,
+            device_type="cdrom",
+            sector_size=4096,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--max-queues", "17", "--max-queues is 17; set it to a whole number from 1 to 16"),
+        ("--max-queues", "many", "--max-queues is 'many'; set it to a whole number from 1 to 16"),
+        ("--indirect-segments", "11", "--indirect-segments is 11; set it to 0 or a whole number from 12 to 4096"),
+        ("--direct-io", "perhaps", "--direct-io is 'perhaps'; set it to \"auto\", true or false"),
+        ("--io-engine", "null", "--io-engine is 'null'; set it to"),
+        ("--persistent-pages", "-1", "--persistent-pages is -1; set it to"),
+    ],
+)
+def test_attach_with_an_option_out_of_its_range(
+    cli: Cli, engine: ControlServer, backend: FakeBackend, option: str, value: str, words: str
+) -> None:
+    shown = cli("attach", "g1", "/img", "xvdc", option, value)
+    assert (shown.code, shown.out) == (2, "")
+    assert words in shown.err
+    assert shown.err.count("\n") == 1
+    assert backend.calls == []
+
+
+def test_a_dry_run_shows_what_would_be_written_and_offered(
+    cli: Cli, engine: ControlServer, backend: FakeBackend
+) -> None:
+    shown = cli("attach", "g1", "/img", "xvdc", "--dry-run")
+    assert shown.code == 0, shown.err
+    assert "/local/a  1" in shown.out
+    assert "multi-queue-max-queues  4" in shown.out
+    assert [call[0] for call in backend.calls] == ["plan"]
+    document = json.loads(cli("attach", "g1", "/img", "xvdc", "--dry-run", "--json").out)
+    assert document["plan"]["offers"] == [["multi-queue-max-queues", "4"]]
+
+
+def test_resize(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
+    shown = cli("resize", "g3", "xvdb", "1G")
+    assert shown.out == "xvdb of g3 has 1.0 GiB now (2097152 sectors)\n"
+    assert backend.calls[-1] == ("resize", "g3", "xvdb", 2097152)
+    cli("resize", "3", "xvdb", "+64M")
+    assert backend.calls[-1] == ("resize", "3", "xvdb", 131072 + 131072)
+    assert json.loads(cli("resize", "g3", "xvdb", "--json").out)["disk"]["sectors"] == 262144
+    assert ("resize", "g3", "xvdb", None) in backend.calls
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("g3", "xvdb", "lots"), "size 'lots' is not a size"),
+        (("g3", "xvdb", "+"), "size '' is not a size"),
+        (("g3", "xvdb", "+1"), "no whole number of 512-byte sectors"),
+        (("g3", "xvdb", "+8E"), "more than a file can hold"),
+        (("g4", "xvdb", "+1G"), "xvdb of g4 is not attached"),
+        (("g3", "xvdz"), "xvdz of g3 is not attached"),
+    ],
+)
+def test_resize_that_is_refused(
+    cli: Cli, engine: ControlServer, backend: FakeBackend, args: tuple[str, ...], words: str
+) -> None:
+    shown = cli("resize", *args)
+    assert (shown.code, shown.out) == (1, "")
+    assert words in shown.err
 
 
 def test_attach_as_json(cli: Cli, engine: ControlServer) -> None:

@@ -20,12 +20,15 @@ EXTRA = Check("xl", False, "not found", "apt install xen-utils", needed=False)
 
 def test_ready_in_spite_of_what_is_not_needed(cli: Cli, monkeypatch: pytest.MonkeyPatch, engine: ControlServer) -> None:
     monkeypatch.setattr(doctor, "readiness", lambda: (GOOD, EXTRA))
+    monkeypatch.setenv("USBLKBACK_MAX_QUEUES", "3")
     shown = cli("doctor")
     assert shown.code == 0
     assert shown.out.splitlines() == [
         "✓ ok       hypervisor      Xen 4.17",
         "– absent   xl              not found",
         "                           → apt install xen-utils",
+        "✓ ok       offers          3 queues, rings of 16 pages, requests of 256 segments, 4224 pages kept per disk; "
+        "I/O engine auto, direct I/O for block devices",
         f"✓ ok       running engine  pid {os.getpid()} answers at {engine.path}",
         "ready",
     ]
@@ -56,7 +59,7 @@ def test_as_json(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
             "fix": "modprobe xen-gntdev",
         },
     ]
-    assert document["checks"][2]["name"] == "running engine"
+    assert [check["name"] for check in document["checks"][2:]] == ["offers", "running engine"]
 
 
 def test_this_machine(cli: Cli) -> None:

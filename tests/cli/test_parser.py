@@ -13,13 +13,27 @@ import pytest
 
 from tests.cli.conftest import Cli
 from usblkback_tui import __version__
+from usblkback_tui.cli.common import settings_of
 from usblkback_tui.cli.parser import parse
+from usblkback_tui.engine.settings import DirectIo, IoChoice
 
-COMMANDS = ("demo", "serve", "attach", "detach", "status", "watch", "image", "doctor")
+COMMANDS = ("demo", "serve", "attach", "resize", "detach", "status", "watch", "image", "doctor")
 
 
 def test_version(cli: Cli) -> None:
     assert cli("--version").out == f"usblkback-tui {__version__}\n"
+
+
+def test_options_of_the_engine_win_over_the_environment_and_are_checked(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USBLKBACK_MAX_QUEUES", "3")
+    engine = settings_of(parse(["serve", "--max-queues", "2", "--direct-io", "yes", "--io-engine", "mmap"])).engine
+    assert (engine.max_queues, engine.direct_io, engine.io_engine) == (2, DirectIo.YES, IoChoice.MMAP)
+    assert settings_of(parse(["serve"])).engine.max_queues == 3
+    shown = cli("serve", "--max-queues", "99")
+    assert (shown.code, shown.out) == (2, "")
+    assert "--max-queues is 99; set it to a whole number from 1 to 16" in shown.err
 
 
 def test_help_names_every_command(cli: Cli) -> None:

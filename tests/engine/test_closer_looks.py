@@ -12,7 +12,7 @@ import pytest
 from tests.engine.rig import MIB, Rig, rig, wait_for
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.datapath.ring import RingServer, TraceEntry
-from usblkback_tui.engine.host.sim.load import Load
+from usblkback_tui.engine.host.sim.load import GuestOptions, Load
 from usblkback_tui.engine.inspection import RequestView
 from usblkback_tui.engine.requests import recent_requests
 from usblkback_tui.engine.snapshot import DiskView, StoreWrite
@@ -111,6 +111,30 @@ def test_slots_of_a_ring_at_rest_and_at_work(tmp_path: Path) -> None:
         for ring in (1, -1):
             with pytest.raises(UserError, match=f"serves no ring {ring}; it has rings 0 to 0"):
                 r.engine.ring_slots(*disk.key, ring)
+
+
+def test_every_queue_of_a_disk(tmp_path: Path) -> None:
+    with rig(tmp_path, max_queues=2) as r:
+        guest = r.guest(options=GuestOptions(autostart=False, vcpus=2, max_queues=2, ring_order=1))
+        disk = r.attach("g1", r.image(), "xvdb")
+        guest.start_load()
+        wait_for(lambda: {one.ring for one in r.engine.requests(*disk.key)} == {0, 1}, SECONDS)
+        guest.stop_load()
+        found = r.engine.requests(*disk.key, limit=4096)
+        assert r.engine.requests(*disk.key, after=(newest(found, 0), newest(found, 1))) == ()
+        assert {one.ring for one in r.engine.requests(*disk.key, after=(newest(found, 0),))} == {1}
+        for ring in (0, 1):
+            slots = r.engine.ring_slots(*disk.key, ring)
+            assert slots.ring == ring
+            assert len(slots.slots) == disk.rings[ring].slots == 64
+            assert any(slot.response for slot in slots.slots)
+        with pytest.raises(UserError, match="serves no ring 2; it has rings 0 to 1"):
+            r.engine.ring_slots(*disk.key, 2)
+        view = connected(r, "g1", "xvdb")
+        assert view is not None
+        theirs = keys(view.writes, "frontend", "frontend")
+        assert theirs["multi-queue-num-queues"] == "2"
+        assert {"queue-0/event-channel", "queue-1/event-channel", "queue-1/ring-ref0"} <= theirs.keys()
 
 
 def test_a_disk_that_is_not_there_or_not_connected(tmp_path: Path) -> None:

@@ -7,19 +7,25 @@ import dataclasses
 import os
 import re
 import typing
+from enum import Enum
 from pathlib import Path
 
 import pytest
+import tomli
 
 from usblkback_tui.engine.config import default_files, environment_names, load_settings, read_file
 from usblkback_tui.engine.config_rules import RULES
 from usblkback_tui.engine.config_values import ConfigError, key_of
 from usblkback_tui.engine.settings import (
+    FLAT,
     AlertSettings,
     DemoSettings,
+    DirectIo,
+    DiskOptions,
     DiskSettings,
     EngineSettings,
     GuestSettings,
+    IoChoice,
     Settings,
     UiSettings,
 )
@@ -46,9 +52,9 @@ def test_the_example_is_the_defaults() -> None:
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for cls in (EngineSettings, DiskSettings, GuestSettings, UiSettings, AlertSettings):
+    for cls in (EngineSettings, DiskSettings, DiskOptions, GuestSettings, UiSettings, AlertSettings):
         for field in dataclasses.fields(cls):
-            assert f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
+            assert FLAT in field.metadata or f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
 
 
 def test_each_rule_names_a_field() -> None:
@@ -151,8 +157,14 @@ def test_refusals(write: Write, text: str, key: str, value: str, words: str) -> 
     [
         ("engine", "max_disks", (1, 4096), (0, 4097)),
         ("engine", "detach_seconds", (0, 600), (-0.1, 600.1)),
+        ("engine", "max_ring_page_order", (0, 4), (-1, 5)),
+        ("engine", "max_queues", (1, 16), (0, 17)),
+        ("engine", "indirect_segments", (0, 12, 4096), (-1, 1, 11, 4097)),
         ("engine", "persistent_pages", (0, 65536), (-1, 65537)),
-        ("engine", "indirect_segments", (0, 11, 256), (-1, 1, 10, 257)),
+        ("engine", "grant_budget", (0, 1048576), (-1, 1048577)),
+        ("engine", "persistent_idle_seconds", (0, 86400), (-0.1, 86400.1)),
+        ("engine", "response_batch", (1, 64), (0, 65)),
+        ("engine", "response_wait_us", (0, 1000), (-1, 1001)),
         ("engine", "poll_us", (0, 1000), (-1, 1001)),
         ("ui", "refresh_hz", (0.5, 10), (0.49, 10.01)),
         ("alerts", "p99_ms", (0, 60000), (-0.5, 60000.5)),
@@ -175,6 +187,51 @@ def test_ranges(write: Write, table: str, key: str, good: tuple[float, ...], bad
     for value in bad:
         with pytest.raises(ConfigError, match=f"{key} is {value}; set it to "):
             read_file(write(f"{head}\n{key} = {value}"))
+
+
+DISK = "[[disk]]\ndomain = 'g'\nimage = '/i'\nvdev = 'xvdb'"
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("max_ring_page_order", ("0", "4"), ("-1", "5", "true", "'4'")),
+        ("max_queues", ("1", "16"), ("0", "17")),
+        ("indirect_segments", ("0", "12", "4096"), ("11", "4097")),
+        ("persistent_pages", ("0", "65536"), ("-1", "65537")),
+        ("sector_size", ("512", "4096"), ("0", "1024", "'512'")),
+        ("device_type", ("'disk'", "'cdrom'"), ("'floppy'", "1")),
+        ("io_engine", ("'auto'", "'sync'", "'io_uring'", "'mmap'"), ("'null'", "true")),
+        ("direct_io", ("'auto'", "true", "false"), ("'yes'", "1")),
+    ],
+)
+def test_options_of_a_disk(write: Write, key: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    for text in good:
+        (disk,) = read_file(write(f"{DISK}\n{key} = {text}")).disks
+        found = getattr(disk.options, key)
+        assert (found.value if isinstance(found, Enum) else found) == tomli.loads(f"v = {text}")["v"]
+    for text in bad:
+        with pytest.raises(ConfigError, match=rf"disk\[0\]\.{key} is .*; set it to "):
+            read_file(write(f"{DISK}\n{key} = {text}"))
+
+
+def test_an_unknown_option_of_a_disk_is_refused_with_a_suggestion(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"disk\[0\]\.max_queue is unknown; did you mean 'max_queues'"):
+        read_file(write(f"{DISK}\nmax_queue = 2"))
+    with pytest.raises(ConfigError, match=r"disk\[0\]\.options is unknown"):
+        read_file(write(f"{DISK}\noptions = {{}}"))
+
+
+def test_a_disk_is_served_with_its_own_options_and_else_with_those_of_the_engine() -> None:
+    engine = EngineSettings(max_queues=3, persistent_pages=7)
+    own = engine.for_disk(DiskOptions(max_queues=1, direct_io=DirectIo.NO))
+    assert (own.max_queues, own.persistent_pages, own.direct_io) == (1, 7, DirectIo.NO)
+    assert engine.for_disk(DiskOptions()) == engine
+
+
+def test_an_enum_in_the_words_of_the_file(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"engine\.direct_io is .maybe.; set it to .auto., true or false"):
+        read_file(write("[engine]\ndirect_io = 'maybe'"))
 
 
 def test_affinity_of_an_existing_cpu(write: Write) -> None:
@@ -234,6 +291,10 @@ def test_default_files_in_order(tmp_path: Path) -> None:
         ("USBLKBACK_READ_ONLY", "1", True),
         ("USBLKBACK_REFRESH_HZ", "2", 2.0),
         ("USBLKBACK_THEME", "nord", "nord"),
+        ("USBLKBACK_IO_ENGINE", "mmap", IoChoice.MMAP),
+        ("USBLKBACK_DIRECT_IO", "auto", DirectIo.AUTO),
+        ("USBLKBACK_DIRECT_IO", "off", DirectIo.NO),
+        ("USBLKBACK_MAX_QUEUES", "2", 2),
     ],
 )
 def test_environment(name: str, text: str, value: object) -> None:
@@ -250,6 +311,8 @@ def test_environment(name: str, text: str, value: object) -> None:
         ("USBLKBACK_MAX_DISKS", "0", "USBLKBACK_MAX_DISKS is 0; set it to"),
         ("USBLKBACK_WAIT", "perhaps", "USBLKBACK_WAIT is 'perhaps'; set it to 1 or 0"),
         ("USBLKBACK_MAXDISKS", "3", "USBLKBACK_MAXDISKS is unknown; did you mean 'USBLKBACK_MAX_DISKS'?"),
+        ("USBLKBACK_DIRECT_IO", "maybe", "USBLKBACK_DIRECT_IO is 'maybe'; set it to \"auto\", true or false"),
+        ("USBLKBACK_IO_ENGINE", "null", 'USBLKBACK_IO_ENGINE is \'null\'; set it to "auto", "sync"'),
         ("USBLKBACK_KINDS", "", "USBLKBACK_KINDS is []; set it to a list with at least one element"),
     ],
 )
@@ -275,10 +338,15 @@ def test_every_key_and_variable_is_documented() -> None:
     text = (EXAMPLE.parent / "docs" / "settings.md").read_text(encoding="utf-8")
     for name in environment_names():
         assert f"`{name}`" in text
-    for table, cls in (("[disk]", DiskSettings), ("[demo.guest]", GuestSettings), ("alerts", AlertSettings)):
+    for table, cls in (
+        ("[disk]", DiskSettings),
+        ("[disk]", DiskOptions),
+        ("[demo.guest]", GuestSettings),
+        ("alerts", AlertSettings),
+    ):
         assert f"`[{table}]`" in text
         for field in dataclasses.fields(cls):
-            assert f"`{field.name}`" in text
+            assert FLAT in field.metadata or f"`{field.name}`" in text
     for (owner, name), rule in RULES.items():
         if owner in (EngineSettings, UiSettings, AlertSettings):
             (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]

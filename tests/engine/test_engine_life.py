@@ -15,6 +15,7 @@ from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import GuestOptions
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.settings import DiskSettings, Settings
+from usblkback_tui.protocol.backend import BackendIdentity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -142,9 +143,9 @@ def test_an_image_that_hangs_while_opening_stops_neither_the_engine_nor_its_end(
 ) -> None:
     let_go = threading.Event()
 
-    def hang(path: str, writable: bool) -> RawImage:
+    def hang(path: str, writable: bool, *, direct: bool | None, sector_size: int) -> RawImage:
         let_go.wait(30)
-        return open_image(path, writable)
+        return open_image(path, writable, direct=direct, sector_size=sector_size)
 
     monkeypatch.setattr("usblkback_tui.engine.worker.open_image", hang)
     image = tmp_path / "a.img"
@@ -190,9 +191,9 @@ def test_what_an_earlier_engine_left_of_a_dead_domain_is_removed_and_of_a_living
     host = SimHost()
     host.open()
     alive = host.hypervisor.create("alive")
-    host.commit(attach_commit(0, "usblkback", alive.domid, 51712, str(image), "w"))
+    host.commit(attach_commit(0, "usblkback", BackendIdentity(alive.domid, 51712, str(image), "w")))
     dead = host.hypervisor.create("dead")
-    host.commit(attach_commit(0, "usblkback", dead.domid, 51712, str(image), "w"))
+    host.commit(attach_commit(0, "usblkback", BackendIdentity(dead.domid, 51712, str(image), "w")))
     host.hypervisor.destroy(dead.domid)
     engine = Engine(host, Settings())
     try:

@@ -55,6 +55,11 @@ def test_who_is_late_after_the_patience_has_ended(front: S, back: S, words: str)
     assert "stuck" not in in_time.sentence
 
 
+def test_a_cd_that_nobody_takes_up_is_explained() -> None:
+    late = Facts(front=S.INITIALISING, back=S.INIT_WAIT, online=True, waited=42.0, cdrom=True)
+    assert "Linux HVM and PVH guests take no PV CD, attach it as a disk with mode r" in health_of(late).sentence
+
+
 def test_a_closed_disk_may_rest() -> None:
     assert health_of(Facts(front=S.CLOSED, back=S.CLOSED, online=True, waited=1e6)).severity is Severity.INFO
 

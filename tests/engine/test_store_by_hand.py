@@ -90,6 +90,7 @@ def test_a_read_only_engine_refuses_hands_and_serves_toolstacks(tmp_path: Path) 
         for call, words in (
             (lambda: r.engine.attach(request), "nothing is attached"),
             (lambda: r.engine.detach("evil", "xvdb"), "nothing is detached"),
+            (lambda: r.engine.resize("evil", "xvdb"), "nothing is resized"),
             (lambda: r.engine.store_write("/tool/x", ""), "the store is not written"),
             (lambda: r.engine.store_remove("/tool/x"), "the store is not written"),
         ):
@@ -114,6 +115,7 @@ def test_looking_at_another_engine_without_touching_it() -> None:
     for call in (
         lambda: only.attach(request),
         lambda: only.detach("g3", "xvdb", force=True),
+        lambda: only.resize("g3", "xvdb"),
         lambda: only.store_write("/a", ""),
         lambda: only.store_remove("/a"),
     ):

@@ -294,11 +294,31 @@ def test_grant_functions_by_address(xen: FakeXen, host: XenHost) -> None:
     grants.close()
 
 
-def test_a_channel(xen: FakeXen, host: XenHost) -> None:
+def test_a_channel_can_be_slept_on_and_poked(xen: FakeXen, host: XenHost) -> None:
     xen.offer(4, domid=5)
     channel = host.bind(5, 4)
     ops = channel.ops
     handle = ffi.cast("void *", ops.handle)
+    wait = ffi.cast("int (*)(void *)", ops.wait)
+    xen.kick(4)
+    assert wait(handle) == ops.port
+    assert ffi.cast("int (*)(void *, uint32_t)", ops.notify)(handle, ops.poke_port) == 0
+    poked = wait(handle)
+    assert poked not in (-1, ops.port)
+    assert ffi.cast("int (*)(void *, uint32_t)", ops.unmask)(handle, poked) == 0
+    assert xen.notified(4) == 0
+    channel.close()
+    assert not xen.bound(4)
+
+
+def test_a_channel(xen: FakeXen, host: XenHost) -> None:
+    """Where there is no channel to ourselves, its ring polls."""
+    xen.fault("xenevtchn_bind_unbound_port", errno.ENOSPC)
+    xen.offer(4, domid=5)
+    channel = host.bind(5, 4)
+    ops = channel.ops
+    handle = ffi.cast("void *", ops.handle)
+    assert (ops.wait, ops.poke_port) == (0, 0)
     pending = ffi.cast("int (*)(void *)", ops.pending)
     assert xen.bound(4)
     assert pending(handle) == -1

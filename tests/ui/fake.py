@@ -242,6 +242,12 @@ class FakeBackend:
         self.update(disk)
         return disk
 
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        self._called("resize", domain, vdev, sectors)
+        disk = self.disks[int(domain), parse_vdev(vdev).number]
+        self.update(replace(disk, sectors=sectors or disk.sectors))
+        return self.disks[disk.key]
+
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         self._called("detach", domain, vdev, force)
         self.remove((int(domain), parse_vdev(vdev).number))

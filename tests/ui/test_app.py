@@ -427,7 +427,7 @@ async def test_no_guest_and_no_disk(size: tuple[int, int]) -> None:
         assert "Press a to attach an image to a running domain." in screen_text(app)
         await pilot.press("d", "Y", "j", "enter", "s", "o", "z", "z", "c", "plus", *"2345671", "space", "space")
         await ticks(pilot)
-        assert notices(app) == ["There is no disk to detach; a attaches one.", "There is no disk to copy."]
+        assert notices(app) == ["There is no disk selected; a attaches one.", "There is no disk to copy."]
 
 
 async def test_an_engine_that_fails_is_a_banner_and_is_tried_again() -> None:

@@ -2,16 +2,13 @@
 """An engine that serves in dom0, driven through the project's own command line."""
 
 import json
-import secrets
-import shlex
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from .lab.dom0 import Dom0
-from .lab.link import Command, CommandError, Result
+from .lab.link import Command, Result
 from .leftovers import assert_nothing_left
 
 CONFIG = "/tmp/engine.toml"
@@ -19,29 +16,14 @@ Json = dict[str, Any]
 
 
 class Cli:
-    """The commands of `usblkback-tui` without the time an interpreter takes to start: see warmcli.py."""
+    """The commands of `usblkback-tui` without the time an interpreter takes to start."""
 
     def __init__(self, dom0: Dom0) -> None:
-        dom0.write_file("/tmp/warmcli.py", (Path(__file__).parent / "warmcli.py").read_bytes())
-        # a terminal, because input can be sent to one; it must neither echo nor change what passes
-        self._server = dom0.terminal("stty raw -echo; exec python3 /tmp/warmcli.py")
+        self._dom0 = dom0
 
     def __call__(self, arguments: str, *, check: bool = True, timeout: float = 60) -> Result:
         """Run one command."""
-        mark = secrets.token_hex(4)
-        self._server.forget_output()
-        self._server.write(json.dumps([mark, shlex.split(arguments)]).encode() + b"\n")
-        start = f'["{mark}", '.encode()
-        out = self._server.wait_for(lambda out: out.find(b"\n", out.find(start)) > out.find(start) >= 0, timeout)
-        line = next(line for line in out.splitlines() if line.startswith(start))
-        _, code, text = json.loads(line)
-        if check and code:
-            raise CommandError(f"exit code {code}: usblkback-tui {arguments}, which printed:\n{text}")
-        return Result(code, text.encode())
-
-    def close(self) -> None:
-        self._server.kill()
-        self._server.wait(10)
+        return self._dom0.call(arguments).wait(timeout, check=check)
 
 
 class Engine:
@@ -54,7 +36,7 @@ class Engine:
     def __init__(self, dom0: Dom0, config: str = "") -> None:
         self._dom0 = dom0
         dom0.write_file(CONFIG, config)
-        self.process = dom0.spawn(f"exec usblkback-tui serve --config {CONFIG}")
+        self.process = dom0.call(f"serve --config {CONFIG}")
         self.cli = Cli(dom0)
         self.process.wait_for(lambda out: b"serving, control socket" in out, 90)
 
@@ -64,7 +46,6 @@ class Engine:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if kind is None:
             self.end()
-            self.cli.close()
             assert_nothing_left(self._dom0)
 
     def end(self) -> None:
@@ -108,7 +89,8 @@ class Engine:
 
     def open_files(self) -> list[str]:
         """What its process has open, sorted."""
-        links = self._dom0.run("ls -l /proc/$(pgrep -f 'usblkback-tui serv[e]')/fd").out
+        pid = json.loads(self.cli("status --json").out)["engine"]["pid"]
+        links = self._dom0.run(f"ls -l /proc/{pid}/fd").out
         return sorted(line.split(" -> ")[1] for line in links.splitlines() if " -> " in line)
 
 
@@ -116,7 +98,7 @@ class Events:
     """`usblkback-tui watch --json`: the engine's events from now on."""
 
     def __init__(self, dom0: Dom0) -> None:
-        self._command: Command = dom0.spawn("exec usblkback-tui watch --json")
+        self._command: Command = dom0.call("watch --json")
         # it says nothing until something happens; a second socket with the engine's name is its connection
         dom0.run("until [ $(grep -c usblkback-tui/engine.sock /proc/net/unix) -ge 2 ]; do sleep 0.2; done")
 

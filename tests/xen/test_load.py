@@ -72,7 +72,6 @@ def test_engine_told_to_end_under_load_takes_the_disk_away_in_time(dom0: Dom0, g
     engine.wait_disks(lambda disks: disks[0]["writes"] > 100)
     engine.process.kill(15)
     assert engine.process.wait(40).rc == 0
-    engine.cli.close()
     assert_nothing_left(dom0)
     assert load.wait(60, check=False).rc != 0, "the guest's load ends with an error: its disk is gone"
     assert "xvdb" not in g1.run("ls /sys/block").out

@@ -6,9 +6,11 @@ from __future__ import annotations
 import argparse
 import os
 
-from usblkback_tui.cli.common import remote, settings_of
-from usblkback_tui.cli.output import JSON_VERSION, note, one_line, print_json
-from usblkback_tui.engine.api import AttachRequest
+from usblkback_tui.cli.common import DISK_OPTIONS, remote, settings_of
+from usblkback_tui.cli.output import JSON_VERSION, bytes_text, note, one_line, print_json, table
+from usblkback_tui.engine.api import AttachPlan, AttachRequest
+from usblkback_tui.engine.config import disk_options
+from usblkback_tui.engine.control.codec import encode
 from usblkback_tui.engine.control.status import disk_json
 from usblkback_tui.protocol.states import XenbusState
 
@@ -16,8 +18,13 @@ from usblkback_tui.protocol.states import XenbusState
 def run(args: argparse.Namespace) -> int:
     """Attach; 1 when ``--wait`` was given and the ends are not Connected by then."""
     image = args.image if "://" in args.image else os.path.abspath(args.image)
+    names = (*DISK_OPTIONS, "sector_size", "device_type")
+    options = disk_options({name: getattr(args, name) for name in names if hasattr(args, name)})
+    request = AttachRequest(args.domain, image, args.vdev, args.mode, options)
     with remote(settings_of(args)) as engine:
-        disk = engine.attach(AttachRequest(args.domain, image, args.vdev, args.mode), wait=args.wait_seconds or 0.0)
+        if args.dry_run:
+            return _show(engine.plan(request), as_json=args.json)
+        disk = engine.attach(request, wait=args.wait_seconds or 0.0)
     connected = disk.frontend_state == disk.backend_state == XenbusState.CONNECTED
     states = f"frontend {disk.frontend_state.word}, backend {disk.backend_state.word}"
     if args.json:
@@ -27,4 +34,24 @@ def run(args: argparse.Namespace) -> int:
     if args.wait_seconds is not None and not connected:
         note(f"{disk.title} is attached, but after {args.wait_seconds:g} s it is not connected ({states})")
         return 1
+    return 0
+
+
+def _show(plan: AttachPlan, *, as_json: bool) -> int:
+    """What an attach would do."""
+    if as_json:
+        print_json({"version": JSON_VERSION, "plan": encode(plan)})
+        return 0
+    print(
+        one_line(
+            f"{plan.vdev} of {plan.domain} would be {plan.image}: {bytes_text(plan.sectors * 512)}, "
+            f"{'writable' if plan.mode == 'w' else 'read-only'}{', direct I/O' if plan.direct else ''}"
+        )
+    )
+    print("writes to xenstore:")
+    for line in table([("", path, value) for path, value in plan.writes]):
+        print(line)
+    print("then offers the frontend:")
+    for line in table([("", key, value) for key, value in plan.offers]):
+        print(line)
     return 0

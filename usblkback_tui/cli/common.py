@@ -12,7 +12,17 @@ from usblkback_tui.engine.control.address import socket_path
 from usblkback_tui.engine.control.client import NoEngine, RemoteBackend
 from usblkback_tui.engine.settings import Settings
 
-_OPTIONS = ("socket", "affinity", "high_priority", "wait", "read_only")
+DISK_OPTIONS = (
+    "max_ring_page_order",
+    "max_queues",
+    "indirect_segments",
+    "persistent_pages",
+    "io_engine",
+    "direct_io",
+)
+"""Options of an engine that ``attach`` has for one disk, too."""
+
+_OPTIONS = ("socket", "affinity", "high_priority", "wait", "read_only", *DISK_OPTIONS)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -8,16 +8,18 @@ import textwrap
 
 from usblkback_tui.cli.common import running_engine, settings_of, socket_of
 from usblkback_tui.cli.output import JSON_VERSION, one_line, paint, print_json
-from usblkback_tui.engine.open import Check, readiness
+from usblkback_tui.engine.open import Check, offers, readiness
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when all that is needed is there."""
-    path = socket_of(settings_of(args))
+    settings = settings_of(args)
+    path = socket_of(settings)
     pid = running_engine(path)
     seen = f"pid {pid} answers at {path}" if pid else f"none answers at {path}"
     checks = [
         *readiness(),
+        offers(settings),
         Check("running engine", pid is not None, seen, "start one: usblkback-tui serve", needed=False),
     ]
     ready = all(check.ok for check in checks if check.needed)

@@ -87,12 +87,27 @@ def _parser() -> argparse.ArgumentParser:
     attach = command(
         "attach",
         "give a domain an image as a disk",
-        "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10",
+        "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10\n"
+        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run",
     )
     attach.add_argument("domain", metavar="DOMAIN", help="name or domid")
     attach.add_argument("image", metavar="IMAGE", help="raw image file or block device")
     attach.add_argument("vdev", metavar="VDEV", help="the disk's name in the guest, such as xvdb")
     attach.add_argument("--mode", choices=("r", "w"), default="w", help="r: the guest may only read (default: w)")
+    attach.add_argument(
+        "--dry-run", action="store_true", help="check everything, print what would be written and offered, do nothing"
+    )
+    attach.add_argument(
+        "--device-type", choices=("disk", "cdrom"), default="disk", help="cdrom: always read-only (default: disk)"
+    )
+    attach.add_argument(
+        "--sector-size",
+        type=int,
+        choices=(512, 4096),
+        default=512,
+        help="bytes the guest reads and writes at least; 4096 only for guests that are known to take it (default: 512)",
+    )
+    _disk_options(attach)
     attach.add_argument(
         "--wait",
         dest="wait_seconds",
@@ -101,6 +116,20 @@ def _parser() -> argparse.ArgumentParser:
         help="wait until both ends are Connected; exit 1 when they are not after SECONDS",
     )
     _json(attach, "print the disk as JSON")
+
+    resize = command(
+        "resize",
+        "give a disk another size while the guest uses it",
+        "  usblkback-tui resize web xvdb 20G     grow the image file to 20 GiB\n"
+        "  usblkback-tui resize web xvdb +5G     by 5 GiB\n"
+        "  usblkback-tui resize web xvdb         take over the size the image has by now (block devices)",
+    )
+    resize.add_argument("domain", metavar="DOMAIN", help="name or domid")
+    resize.add_argument("vdev", metavar="VDEV", help="the disk's name in the guest, such as xvdb")
+    resize.add_argument(
+        "size", metavar="SIZE", nargs="?", help="bytes, or with a suffix: 512M, 10G, 1.5T; +10G grows by that much"
+    )
+    _json(resize, "print the disk as JSON")
 
     detach = command(
         "detach",
@@ -200,6 +229,20 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="refuse attach, detach, resize and writes to xenstore",
     )
+    _disk_options(parser)
+
+
+def _disk_options(parser: argparse.ArgumentParser) -> None:
+    """Settings of [engine] that one command may override; their ranges are checked with those of the file."""
+    for name, metavar, text in (
+        ("max-ring-page-order", "N", "offer rings of up to 2 to the power of N pages, 0 to 4"),
+        ("max-queues", "N", "offer N queues, each with a ring and a thread of its own"),
+        ("indirect-segments", "N", "4 KiB pages in one request, 12 to 4096; 0: 11 and no indirect requests"),
+        ("persistent-pages", "N", "pages of a guest kept mapped per disk"),
+        ("io-engine", "NAME", "auto, sync, io_uring or mmap"),
+        ("direct-io", "HOW", "open images past the page cache: yes, no, or auto for block devices alone"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def _json(parser: argparse.ArgumentParser, text: str) -> None:

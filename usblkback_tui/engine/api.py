@@ -9,11 +9,12 @@ Every verb raises :class:`~usblkback_tui.protocol.errors.UserError` with the sen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.settings import DiskOptions
+from usblkback_tui.engine.snapshot import DiskView, Event, Limits, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class AttachRequest:
     image: str
     vdev: str
     mode: str = "w"
+    options: DiskOptions = field(default_factory=DiskOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class AttachPlan:
     sectors: int
     writes: tuple[tuple[str, str], ...]
     """(path, value) in the order of the transaction."""
+    offers: tuple[tuple[str, str], ...] = ()
+    """(key, value) of the features and sizes that the frontend is then offered."""
+    limits: Limits = field(default_factory=Limits)
+    direct: bool = False
+    """The image would be open for direct I/O."""
 
 
 class Backend(Protocol):
@@ -60,6 +67,13 @@ class Backend(Protocol):
         """Write both directories and serve the disk; wait up to ``wait`` seconds for both ends to be Connected.
 
         Returns the disk as it then is; a frontend that has not connected yet is no error.
+        """
+        ...
+
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """Give a disk another size while it is in use; it never shrinks.
+
+        Its file is grown to ``sectors`` of 512 bytes; without them the disk takes over the size its image has by now.
         """
         ...
 

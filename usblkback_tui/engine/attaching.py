@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from usblkback_tui.engine.host.seam import Change, Expect, Host, Put, Remove
-from usblkback_tui.protocol.backend import attach_keys
+from usblkback_tui.protocol.backend import BackendIdentity, attach_keys
 from usblkback_tui.protocol.keys import backend_path, domain_path, error_path, frontend_path
 
 
-def attach_commit(me: int, kind: str, domid: int, devid: int, image: str, mode: str) -> list[Change]:
+def attach_commit(me: int, kind: str, identity: BackendIdentity) -> list[Change]:
     """Both directories of a new vbd, as a toolstack writes them; refused while the frontend's already exists.
 
     Each end owns its directory and the other may read it; keys inherit that.  The frontend's state goes last, because a
     new directory makes the guest look at once.
     """
-    back_keys, front_keys = attach_keys(me, kind, domid, devid, image, mode)
+    domid, devid = identity.domid, identity.devid
+    back_keys, front_keys = attach_keys(me, kind, identity)
     back, front = backend_path(me, kind, domid, devid), frontend_path(domid, devid)
     return [
         Expect(domain_path(domid), present=True),

@@ -13,16 +13,28 @@ import os
 import types
 import typing
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import tomli
 
 from usblkback_tui.engine.config_values import ConfigError, build, convert, element_of, refuse, unknown
-from usblkback_tui.engine.settings import EngineSettings, Settings, UiSettings
+from usblkback_tui.engine.settings import DiskOptions, EngineSettings, Settings, UiSettings
 
 PREFIX = "USBLKBACK_"
 SYSTEM_FILE = Path("/etc/usblkback-tui/config.toml")
+
+_BOOLEANS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
 
 _TABLES: dict[str, type] = {"engine": EngineSettings, "ui": UiSettings}
 
@@ -36,8 +48,8 @@ def load_settings(
     """The settings to run with.
 
     ``path`` is a file that must exist; without it the first of :func:`default_files` that exists is read, or none.
-    ``env`` is ``os.environ`` unless given.  ``options`` maps keys of ``[engine]`` and ``[ui]`` to values of their type
-    and wins; they are named ``--max-disks`` and so on in errors.
+    ``env`` is ``os.environ`` unless given.  ``options`` maps keys of ``[engine]`` and ``[ui]`` to values of their type,
+    or texts as in the environment, and wins; they are named ``--max-disks`` and so on in errors.
     """
     env = os.environ if env is None else env
     file = path or next((one for one in default_files(env) if one.is_file()), None)
@@ -46,8 +58,23 @@ def load_settings(
         if name.startswith(PREFIX):
             settings = _from_environment(settings, name, text)
     for key, value in (options or {}).items():
-        settings = _set(settings, key, value, source="option", path=f"--{key.replace('_', '-')}")
+        name = f"--{key.replace('_', '-')}"
+        settings = _set(settings, key, _parse_text(_kind(key), value, name), source="option", path=name)
     return settings
+
+
+def disk_options(options: Mapping[str, Any]) -> DiskOptions:
+    """What was asked for one disk, by the names of DiskOptions' fields; texts are read like environment variables.
+
+    Raises ConfigError naming ``--max-queues`` and so on.
+    """
+    hints = typing.get_type_hints(DiskOptions)
+    values = {}
+    for key, given in options.items():
+        name = f"--{key.replace('_', '-')}"
+        value = _parse_text(hints[key], given, name)
+        values[key] = convert(DiskOptions, key, hints[key], value, source="option", path=name)
+    return DiskOptions(**values)
 
 
 def default_files(env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -95,6 +122,10 @@ def _kind(key: str) -> Any:
     return None
 
 
+def _parse_text(kind: Any, value: Any, name: str) -> Any:
+    return _parse(kind, value, name) if isinstance(value, str) else value
+
+
 def _parse(kind: Any, text: str, name: str) -> Any:
     if element_of(kind) is not None:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -102,20 +133,13 @@ def _parse(kind: Any, text: str, name: str) -> Any:
         if not text:
             return None
         kind = typing.get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        truth = any(isinstance(member.value, bool) for member in kind)
+        return _BOOLEANS.get(text.lower(), text) if truth else text
     if kind is bool:
-        words = {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-        }
-        if text.lower() not in words:
+        if text.lower() not in _BOOLEANS:
             raise refuse("environment", name, text, "1 or 0")
-        return words[text.lower()]
+        return _BOOLEANS[text.lower()]
     try:
         return kind(text)
     except ValueError:

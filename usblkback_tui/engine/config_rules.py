@@ -13,7 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from usblkback_tui.engine.settings import AlertSettings, DiskSettings, EngineSettings, GuestSettings, UiSettings
+from usblkback_tui.engine.settings import (
+    AlertSettings,
+    DiskOptions,
+    DiskSettings,
+    EngineSettings,
+    GuestSettings,
+    UiSettings,
+)
+from usblkback_tui.protocol.backend import DEVICE_TYPES, SECTOR_SIZES
+from usblkback_tui.protocol.blkif import MAX_INDIRECT_SEGMENTS, MAX_QUEUES, MAX_RING_PAGE_ORDER
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.vdev import parse_vdev
 
@@ -52,7 +61,15 @@ _TEXT = Rule("text that is not empty", lambda value: bool(value.strip()))
 _VDEV = Rule("a virtual device such as xvdb, xvdaa, sda1 or hdc", _is_vdev)
 _KIND = Rule("names of lower-case letters, digits and dashes", lambda value: bool(re.fullmatch(r"[a-z0-9-]+", value)))
 _MODE = Rule('"r" or "w"', lambda value: value in ("r", "w"))
-_SEGMENTS = Rule("0 or a whole number from 11 to 256", lambda value: value == 0 or 11 <= value <= 256)
+_SEGMENTS = Rule(
+    f"0 or a whole number from 12 to {MAX_INDIRECT_SEGMENTS}",
+    lambda value: value == 0 or 12 <= value <= MAX_INDIRECT_SEGMENTS,
+)
+_ORDER = _whole(0, MAX_RING_PAGE_ORDER)
+_QUEUES = _whole(1, MAX_QUEUES)
+_PAGES = _whole(0, 65536)
+_SECTOR_SIZE = Rule("512 or 4096", lambda value: value in SECTOR_SIZES)
+_DEVICE_TYPE = Rule('"disk" or "cdrom"', lambda value: value in DEVICE_TYPES)
 _BLOCK = Rule("a multiple of 4 from 4 to 1024", lambda value: 4 <= value <= 1024 and value % 4 == 0)
 _CPU = Rule("the number of a CPU this process may run on", lambda value: value in _cpus())
 
@@ -60,14 +77,26 @@ RULES: dict[tuple[type, str], Rule] = {
     (EngineSettings, "kinds"): _KIND,
     (EngineSettings, "max_disks"): _whole(1, 4096),
     (EngineSettings, "detach_seconds"): _number(0, 600),
-    (EngineSettings, "persistent_pages"): _whole(0, 65536),
+    (EngineSettings, "max_ring_page_order"): _ORDER,
+    (EngineSettings, "max_queues"): _QUEUES,
     (EngineSettings, "indirect_segments"): _SEGMENTS,
+    (EngineSettings, "persistent_pages"): _PAGES,
+    (EngineSettings, "grant_budget"): _whole(0, 1048576),
+    (EngineSettings, "persistent_idle_seconds"): _number(0, 86400),
+    (EngineSettings, "response_batch"): _whole(1, 64),
+    (EngineSettings, "response_wait_us"): _whole(0, 1000),
     (EngineSettings, "poll_us"): _whole(0, 1000),
     (EngineSettings, "affinity"): _CPU,
     (DiskSettings, "domain"): _TEXT,
     (DiskSettings, "image"): _TEXT,
     (DiskSettings, "vdev"): _VDEV,
     (DiskSettings, "mode"): _MODE,
+    (DiskOptions, "max_ring_page_order"): _ORDER,
+    (DiskOptions, "max_queues"): _QUEUES,
+    (DiskOptions, "indirect_segments"): _SEGMENTS,
+    (DiskOptions, "persistent_pages"): _PAGES,
+    (DiskOptions, "sector_size"): _SECTOR_SIZE,
+    (DiskOptions, "device_type"): _DEVICE_TYPE,
     (GuestSettings, "name"): _TEXT,
     (GuestSettings, "disks"): _VDEV,
     (GuestSettings, "size_mib"): _whole(1),

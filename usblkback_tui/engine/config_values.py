@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Settings dataclasses from the plain values of a TOML document, an environment variable or an option.
 
-The types of the dataclasses drive it.  Supported: str, int, float, bool, ``X | None``, tuples of these, dataclasses and
-tuples of dataclasses.  A tuple of dataclasses is an array of tables and named in the singular: ``Settings.disks`` is
-``[[disk]]``.
+The types of the dataclasses drive it.  Supported: str, int, float, bool, Enum, ``X | None``, tuples of these,
+dataclasses and tuples of dataclasses.  A tuple of dataclasses is an array of tables and named in the singular:
+``Settings.disks`` is ``[[disk]]``.  A dataclass in a field marked FLAT has no table of its own: its fields are keys of
+the one around it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
+from enum import Enum
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.config_rules import NOT_EMPTY, RULES, UNIQUE
+from usblkback_tui.engine.settings import FLAT
 from usblkback_tui.protocol.errors import UserError
 
 T = TypeVar("T")
@@ -42,14 +46,26 @@ def build(cls: type[T], table: Any, *, source: str, where: str = "") -> T:
     if not isinstance(table, dict):
         raise refuse(source, where, table, f"a table, written as [{where}]")
     hints = typing.get_type_hints(cls)
-    fields = {key_of(field, hints[field.name]): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    flat = {field.name: hints[field.name] for field in dataclasses.fields(cls) if FLAT in field.metadata}  # type: ignore[arg-type]
+    fields = {
+        key_of(field, hints[field.name]): field
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if field.name not in flat
+    }
+    owners = {field.name: name for name, part in flat.items() for field in dataclasses.fields(part)}
     values: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in flat}
     for key, value in table.items():
         path = f"{where}.{key}" if where else key
+        if key in owners:
+            parts[owners[key]][key] = value
+            continue
         if key not in fields:
-            raise unknown(source, path, key, list(fields))
+            raise unknown(source, path, key, [*fields, *owners])
         name = fields[key].name
         values[name] = convert(cls, name, hints[name], value, source=source, path=path)
+    for name, part in parts.items():
+        values[name] = build(flat[name], part, source=source, where=where)
     for key, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and field.name not in values:
@@ -105,6 +121,8 @@ def _tables(element: type, value: Any, *, source: str, path: str) -> tuple[Any, 
 def _scalar(cls: type, name: str, kind: Any, value: Any, *, source: str, path: str) -> Any:
     if isinstance(kind, types.UnionType):
         kind = next(one for one in typing.get_args(kind) if one is not type(None))
+    if issubclass(kind, Enum):
+        return _member(kind, value, source=source, path=path)
     rule = RULES.get((cls, name))
     expected = rule.expected if rule else _WORDS[kind]
     accepted = (int, float) if kind is float else kind
@@ -115,6 +133,30 @@ def _scalar(cls: type, name: str, kind: Any, value: Any, *, source: str, path: s
     if rule and not rule.holds(value):
         raise refuse(source, path, value, expected)
     return value
+
+
+def _member(kind: type[Enum], value: Any, *, source: str, path: str) -> Enum:
+    for member in kind:
+        if type(member.value) is type(value) and member.value == value:
+            return member
+    raise refuse(source, path, value, names_of(kind))
+
+
+def names_of(kind: type[Enum]) -> str:
+    """The values of an Enum as they stand in a file: ``"auto", true or false``."""
+    *most, last = (json.dumps(member.value) for member in kind)
+    return f"{', '.join(most)} or {last}"
+
+
+def check_fields(value: Any, *, source: str) -> None:
+    """Refuse a dataclass that was not built from a file if a field breaks its rule; None is always fine.
+
+    Raises ConfigError with the field's name as its key.
+    """
+    for field in dataclasses.fields(value):
+        rule, one = RULES.get((type(value), field.name)), getattr(value, field.name)
+        if rule and one is not None and not rule.holds(one):
+            raise refuse(source, field.name, one, rule.expected)
 
 
 def refuse(source: str, path: str, value: Any, expected: str) -> ConfigError:

@@ -8,13 +8,17 @@ gives it a new domid but keeps its ``/vm`` path.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from usblkback_tui.engine.attaching import attach_commit, forget_error, removal_commit
 from usblkback_tui.engine.disk import Disk, Surroundings
 from usblkback_tui.engine.host.seam import Commit, Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
-from usblkback_tui.engine.settings import DiskSettings
+from usblkback_tui.engine.options import identity_of, options_of
+from usblkback_tui.engine.settings import DiskOptions, DiskSettings
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.protocol.backend import OUR_TYPE, BackendIdentity, parse_identity
+from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.keys import backend_path, backend_root, error_path, frontend_path, parse_id
 from usblkback_tui.protocol.vdev import parse_vdev
@@ -42,6 +46,7 @@ class Discovery:
         kind: str,
         domain: str,
         identity: BackendIdentity,
+        options: DiskOptions,
         *,
         owned: bool,
         image: RawImage | None = None,
@@ -49,7 +54,17 @@ class Discovery:
         written: Commit = (),
     ) -> Disk:
         """Serve a vbd whose directories are written, by us when ``written`` says what.  Raises HostError."""
-        disk = Disk(self._around, kind, domain, identity, owned=owned, image=image, patience=patience, written=written)
+        disk = Disk(
+            self._around,
+            kind,
+            domain,
+            identity,
+            options,
+            owned=owned,
+            image=image,
+            patience=patience,
+            written=written,
+        )
         with self._around.lock:
             self._disks[disk.key] = disk
         self._refused.pop(disk.key, None)
@@ -61,6 +76,15 @@ class Discovery:
             devid=disk.devid,
             vdev=disk.vdev,
         )
+        if options.sector_size != SECTOR:
+            self._around.events.add(
+                Severity.WARNING,
+                f"{disk.title} has sectors of {options.sector_size} bytes: Windows frontends and QEMU's backend count "
+                "them in other units, and partition tables written for 512 are not found",
+                domid=disk.domid,
+                devid=disk.devid,
+                vdev=disk.vdev,
+            )
         self._around.host.watch(f"{disk.front_path}/state", f"disk:{disk.domid}/{disk.devid}")
         return disk
 
@@ -99,6 +123,7 @@ class Discovery:
             return
         try:
             identity = parse_identity(lambda key: host.read(f"{path}/{key}"), domid, devid)
+            options = options_of(identity)
             limit = self._around.settings.max_disks
             if len(self._disks) >= limit:
                 raise UserError(
@@ -111,7 +136,7 @@ class Discovery:
             self._refuse(kind, domain, domid, devid, error)
             return
         owned = host.read(f"{path}/type") == OUR_TYPE
-        self.adopt(kind, domain, identity, owned=owned)
+        self.adopt(kind, domain, identity, options, owned=owned)
 
     def _refuse(self, kind: str, domain: str, domid: int, devid: int, error: UserError) -> None:
         """Say once, here and to the toolstack, why a vbd is not served."""
@@ -167,27 +192,29 @@ class Discovery:
             return
         self._say(domain, "is running")
         for identity in self._homeless.pop(domain.vm, ()) if domain.vm else ():
-            self._attach(domain, identity.devid, identity.image, identity.mode)
+            self._attach(domain, replace(identity, domid=domain.domid))
         for disk in self._wanted:
             if disk.domain in (domain.name, str(domain.domid)):
-                self._attach(domain, parse_vdev(disk.vdev).number, disk.image, disk.mode)
+                devid = parse_vdev(disk.vdev).number
+                self._attach(domain, identity_of(domain.domid, devid, disk.image, disk.mode, disk.options))
 
-    def _attach(self, domain: Domain, devid: int, image: str, mode: str) -> None:
-        around = self._around
+    def _attach(self, domain: Domain, identity: BackendIdentity) -> None:
+        around, devid = self._around, identity.devid
         if around.host.list(frontend_path(domain.domid, devid)) or (domain.domid, devid) in self._disks:
             return
         if len(self._disks) >= around.settings.max_disks:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} is not attached: max_disks is reached")
             return
         kind = around.settings.kinds[0]
-        commit = attach_commit(around.me, kind, domain.domid, devid, image, mode)
+        commit = attach_commit(around.me, kind, identity)
         try:
             around.host.commit(commit)
         except HostError as error:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} could not be attached: {error}")
             return
-        identity = BackendIdentity(domain.domid, devid, image, mode)
-        self.adopt(kind, domain.name, identity, owned=True, patience=REOPEN_PATIENCE, written=commit)
+        self.adopt(
+            kind, domain.name, identity, options_of(identity), owned=True, patience=REOPEN_PATIENCE, written=commit
+        )
 
     def _say(self, domain: Domain, what: str) -> None:
         self._around.events.add(

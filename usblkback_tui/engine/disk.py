@@ -14,18 +14,22 @@ from collections import deque
 from dataclasses import dataclass
 
 from usblkback_tui.engine.attaching import forget_error
-from usblkback_tui.engine.connection import Connection
-from usblkback_tui.engine.datapath.ring import End, RingServer
+from usblkback_tui.engine.connection import Connection, Terms
+from usblkback_tui.engine.datapath.ring import GrantBudget, RingServer
 from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.health import Facts, health_of
 from usblkback_tui.engine.host.seam import Change, Commit, Conflict, Expect, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
-from usblkback_tui.engine.settings import EngineSettings
+from usblkback_tui.engine.image.resize import Resize
+from usblkback_tui.engine.image.sizes import human_size
+from usblkback_tui.engine.offering import limits_of, offer_of
+from usblkback_tui.engine.settings import DirectIo, DiskOptions, EngineSettings
 from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
 from usblkback_tui.engine.totals import add_counters, add_latency
-from usblkback_tui.engine.worker import Post, Worker
+from usblkback_tui.engine.worker import Post, Workers
 from usblkback_tui.engine.writelog import WriteLog
-from usblkback_tui.protocol.backend import BackendIdentity, Offer, feature_keys, size_keys
+from usblkback_tui.protocol.backend import BackendIdentity, feature_keys, size_keys
+from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.expected import expected_step
 from usblkback_tui.protocol.frontend import parse_frontend
@@ -47,6 +51,7 @@ class Surroundings:
     host: Host
     me: int
     settings: EngineSettings
+    budget: GrantBudget
     events: EventLog
     post: Post
     """Run a function on the control thread, soon."""
@@ -63,6 +68,7 @@ class Disk:
         kind: str,
         domain: str,
         identity: BackendIdentity,
+        options: DiskOptions,
         *,
         owned: bool,
         image: RawImage | None = None,
@@ -73,6 +79,7 @@ class Disk:
         self.kind = kind
         self.domain = domain
         self.identity = identity
+        self.options = options
         self.owned = owned
         self.detaching = False
         """An operator wants it gone: once closed, its directories are removed whoever wrote them."""
@@ -86,6 +93,8 @@ class Disk:
         self.error_path = error_path(around.me, kind, self.domid, self.devid)
 
         self._around = around
+        self._settings = around.settings.for_disk(options)
+        self._limits = limits_of(self._settings, around.host.caps)
         self._front = self._back = S.UNKNOWN
         self._front_since = self._back_since = time.time()
         self._online = True
@@ -94,14 +103,27 @@ class Disk:
         self._writes.ours(written)
         self._problem = ""
         self._image = image
+        self._sectors = image.sectors if image else 0
         self._connection: Connection | None = None
+        self._running: set[int] = set()
+        """Queues of the connection whose ring has not ended."""
+        self._broken = False
+        """One of them ended by itself."""
+        self._resizing = False
         self._stopping_since = 0.0
         self._ending_since = 0.0
         self._past = Counters()
         self._past_latency = Latency()
-        self._worker = Worker(f"vbd-{self.domid}-{self.devid}", around.post)
+        self._workers = Workers(f"vbd-{self.domid}-{self.devid}", around.post)
         if image is None:
-            self._worker.open(identity.image, identity.writable, self._opened, patience=patience)
+            self._workers.open(
+                identity.image,
+                identity.writable,
+                self._opened,
+                direct=wants_direct(self._settings),
+                sector_size=options.sector_size,
+                patience=patience,
+            )
 
     # what others may ask ----------------------------------------------------------------------------------------
 
@@ -127,7 +149,7 @@ class Disk:
 
     @property
     def connected(self) -> bool:
-        """Both ends are Connected and a ring is served."""
+        """Both ends are Connected and the rings are served."""
         return self._front is S.CONNECTED and self._back is S.CONNECTED and self._connection is not None
 
     @property
@@ -138,7 +160,7 @@ class Disk:
     @property
     def rings(self) -> tuple[RingServer, ...]:
         """The rings that are served, by queue; under the engine's lock, which keeps their memory mapped."""
-        return (self._connection.ring,) if self._connection else ()
+        return tuple(queue.ring for queue in self._connection.queues) if self._connection else ()
 
     @property
     def answered(self) -> int:
@@ -148,9 +170,9 @@ class Disk:
     def view(self) -> DiskView:
         """The disk as people see it; under the engine's lock."""
         connection = self._connection
-        rings = (connection.view(),) if connection else ()
+        rings = connection.views() if connection else ()
         counters = add_counters(self._past, *(ring.counters for ring in rings))
-        latency = add_latency(self._past_latency, connection.ring.latency()) if connection else self._past_latency
+        latency = add_latency(self._past_latency, connection.latency()) if connection else self._past_latency
         now = time.time()
         return DiskView(
             domid=self.domid,
@@ -160,7 +182,7 @@ class Disk:
             image=self.identity.image,
             mode=self.identity.mode,
             kind=self.kind,
-            sectors=self._image.sectors if self._image else 0,
+            sectors=self._sectors,
             frontend_state=self._front,
             backend_state=self._back,
             frontend_since=self._front_since,
@@ -179,6 +201,7 @@ class Disk:
                     served=connection is not None,
                     poisoned=connection.vbd.poisoned if connection else 0,
                     io_errno=connection.vbd.last_io_errno if connection else 0,
+                    cdrom=self.identity.cdrom,
                     io_errors=counters.io_errors,
                     bad_requests=counters.bad_requests,
                     map_errors=counters.map_errors,
@@ -190,6 +213,11 @@ class Disk:
             transitions=tuple(self._transitions),
             writes=self._writes.writes,
             expected=expected_step(self._front, self._back, online=self._online, opening=self._image is None),
+            device_type=self.identity.device_type,
+            sector_size=self.options.sector_size,
+            direct=self._image is not None and self._image.direct,
+            limits=self._limits,
+            options=self.options,
         )
 
     # the handshake ----------------------------------------------------------------------------------------------
@@ -211,7 +239,7 @@ class Disk:
         self._moved("frontend", S.parse(front))
         action = decide(self._front, self._back, online=self._online).action
         if self._stopping_since:
-            return  # the ring's end comes first; then we are called again
+            return  # the end of the rings comes first; then we are called again
         try:
             self._act(action)
         except Conflict:
@@ -246,16 +274,16 @@ class Disk:
         elif action is Action.CLOSE:
             self._write_state(S.CLOSING)
         elif action is Action.DISCONNECT:
-            if self._stop_ring():
+            if self._stop_rings():
                 self._write_state(S.CLOSED)
-        elif action is Action.RESTART and self._stop_ring():
+        elif action is Action.RESTART and self._stop_rings():
             self._make_offer()
 
     def _make_offer(self) -> None:
         if self._image is None:
             return  # we are called again when it is open
         self._retract()
-        self._write_state(S.INIT_WAIT, feature_keys(self._offer(self._image)))
+        self._write_state(S.INIT_WAIT, feature_keys(self._terms(self._image).offer))
 
     def _connect(self) -> None:
         if self._image is None:
@@ -263,10 +291,14 @@ class Disk:
         if self._connection is not None:  # somebody else set our state back while we serve
             self._write_state(S.CONNECTED)
             return
-        host, offer = self._around.host, self._offer(self._image)
+        host, terms = self._around.host, self._terms(self._image)
         try:
-            frontend = parse_frontend(lambda key: host.read(f"{self.front_path}/{key}"))
-            connection = Connection(host, self.domid, frontend, offer, self._image, self._around.settings)
+            frontend = parse_frontend(
+                lambda key: host.read(f"{self.front_path}/{key}"),
+                max_ring_page_order=terms.offer.max_ring_page_order,
+                max_queues=terms.offer.max_queues,
+            )
+            connection = Connection(host, self.domid, frontend, self._image, terms)
         except UserError as error:
             self._complain(error)
             self._write_state(S.CLOSING)
@@ -274,21 +306,48 @@ class Disk:
         self._retract()
         with self._around.lock:
             self._connection = connection
-        self._worker.serve(connection.ring, self._ring_ended)
-        self._write_state(S.CONNECTED, feature_keys(offer) + size_keys(offer))
+        self._running = set(range(len(connection.queues)))
+        self._workers.serve([queue.ring for queue in connection.queues], self._ring_ended)
+        self._write_state(S.CONNECTED, feature_keys(terms.offer) + size_keys(terms.offer))
 
-    def _offer(self, image: RawImage) -> Offer:
-        settings = self._around.settings
-        discard = image.discard
-        return Offer(
-            sectors=image.sectors,
-            readonly=not self.identity.writable,
-            physical_sector_size=image.physical_sector_size,
-            persistent=settings.persistent_grants,
-            indirect_segments=settings.indirect_segments,
-            discard=discard.supported and self.identity.writable and self.identity.discard_enabled,
-            discard_granularity=max(discard.granularity, 512),
-            discard_alignment=discard.alignment,
+    def _terms(self, image: RawImage) -> Terms:
+        offer = offer_of(self.identity, self.options, self._settings, self._limits, image, self._sectors)
+        return Terms(self._settings, self._limits, offer, self._around.budget)
+
+    # the size ---------------------------------------------------------------------------------------------------
+
+    def begin_resize(self) -> Resize:
+        """What another thread needs to find or make the new size; :meth:`end_resize` follows.  Raises UserError."""
+        if self.ending or self._image is None:
+            raise UserError(f"{self.title} has no open image", fix="wait until it has, or see its health", key="vdev")
+        if self._resizing:
+            raise UserError(f"{self.title} is being resized already", fix="wait for that to end", key="vdev")
+        self._resizing = True
+        try:
+            return Resize.of(self._image, self._sectors, self.options.sector_size)
+        except OSError as error:
+            self._resizing = False
+            raise UserError(f"{self.title} cannot be resized: {error.strerror}", fix="close some files") from error
+
+    def end_resize(self, sectors: int | None) -> None:
+        """The size from now on; None when it stays.  A frontend reads it when Connected is written again.
+
+        Raises HostError; then the guest does not know of it yet.
+        """
+        self._resizing = False
+        if sectors is None or sectors == self._sectors or self.ending:
+            return
+        if self._connection is not None:
+            self._connection.vbd.set_sectors(sectors)  # first: a guest may use what it is told of at once
+            if self._back is S.CONNECTED:
+                self._write_state(S.CONNECTED, [("sectors", str(sectors))])
+        old = self._sectors
+        with self._around.lock:
+            self._sectors = sectors
+        self._tell(
+            Severity.INFO,
+            f"{self.title} has {human_size(sectors * SECTOR)} now, it had {human_size(old * SECTOR)}"
+            + ("" if self._connection else "; the guest sees it when it connects"),
         )
 
     def _write_state(self, state: S, keys: list[tuple[str, str]] | None = None) -> None:
@@ -338,32 +397,48 @@ class Disk:
             result.close()  # nobody else knows of it: it came too late
         else:
             with self._around.lock:
-                self._image = result
+                self._image, self._sectors = result, result.sectors
             self.step()
 
-    # the ring's end ---------------------------------------------------------------------------------------------
+    # the end of the rings ---------------------------------------------------------------------------------------
 
-    def _stop_ring(self) -> bool:
-        """True when no ring is held; else it is being stopped and :meth:`_ring_ended` follows."""
+    def trim(self) -> None:
+        """Let idle pages of the guest go; to be called every ``TRIM_SECONDS``."""
+        if self._connection is not None and not self._stopping_since:
+            self._connection.trim()
+
+    def _stop_rings(self) -> bool:
+        """True when no ring is held; else they are being stopped and :meth:`_rings_ended` follows."""
         if self._connection is None:
             return True
         if not self._stopping_since:
             self._stopping_since = time.monotonic()
-            self._connection.ring.stop()
+            self._connection.stop()
         return False
 
-    def _ring_ended(self, end: End) -> None:
+    def _ring_ended(self, index: int, why: str) -> None:
+        """One ring is no longer served; the others of a disk are not without it."""
+        self._running.discard(index)
+        if why and not self.ending and not self._broken:
+            self._broken = True
+            queue = f"queue {index}: " if self._connection is not None and len(self._connection.queues) > 1 else ""
+            self._complain(UserError(queue + why, fix="restart the guest's driver, or detach the disk"))
+        self._stop_rings()
+        if not self._running:
+            self._rings_ended()
+
+    def _rings_ended(self) -> None:
+        broken, self._broken = self._broken, False
         with self._around.lock:
             connection, self._connection = self._connection, None
             self._stopping_since = 0.0
             if connection is not None:
-                self._past_latency = add_latency(self._past_latency, connection.ring.latency())
+                self._past_latency = add_latency(self._past_latency, connection.latency())
                 self._past = add_counters(self._past, connection.close())
         if self.ending:
             self._release()
             return
-        if end is not End.STOPPED:
-            self._complain(UserError(end.sentence, fix="restart the guest's driver, or detach the disk"))
+        if broken:
             try:
                 self._write_state(S.CLOSING)
             except HostError:
@@ -378,14 +453,14 @@ class Disk:
         self._ending_since = time.monotonic()
         self._retract()
         self._tell(Severity.INFO, f"{self.title} is detached: {why}", "detached")
-        if self._stop_ring():
+        if self._stop_rings():
             self._release()
 
     def _release(self) -> None:
         def done() -> None:
             self.ended = True
 
-        self._worker.finish(self._image, done)
+        self._workers.finish(self._image, done)
 
     @property
     def stuck(self) -> bool:
@@ -428,3 +503,8 @@ class Disk:
 
     def _tell(self, severity: Severity, text: str, kind: str = "log", change: StateChange | None = None) -> None:
         self._around.events.add(severity, text, kind, domid=self.domid, devid=self.devid, vdev=self.vdev, change=change)
+
+
+def wants_direct(settings: EngineSettings) -> bool | None:
+    """``direct_io`` as :func:`open_image` takes it; None leaves it to the image."""
+    return None if settings.direct_io is DirectIo.AUTO else settings.direct_io is DirectIo.YES

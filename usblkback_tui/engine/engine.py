@@ -18,21 +18,25 @@ from typing import TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
+from usblkback_tui.engine.connection import TRIM_SECONDS
+from usblkback_tui.engine.datapath.ring import GrantBudget
 from usblkback_tui.engine.discovery import Discovery
-from usblkback_tui.engine.disk import Disk, Surroundings
+from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.observer import Observer
-from usblkback_tui.engine.readonly import NO_ATTACH, NO_DETACH, NO_WRITE, refusal
+from usblkback_tui.engine.offering import LEAST_PAGES, limits_of, offer_of
+from usblkback_tui.engine.options import check_options, identity_of
+from usblkback_tui.engine.readonly import NO_ATTACH, NO_DETACH, NO_RESIZE, NO_WRITE, refusal
 from usblkback_tui.engine.requests import recent_requests
 from usblkback_tui.engine.ringslots import copy_ring, decode_ring
 from usblkback_tui.engine.selfwatch import SelfWatch
 from usblkback_tui.engine.settings import Settings
 from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, Severity, Snapshot
 from usblkback_tui.engine.storenode import read_node, remove_node, write_node
-from usblkback_tui.protocol.backend import BackendIdentity
+from usblkback_tui.protocol.backend import feature_keys, size_keys
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.keys import backend_root, frontend_path
 from usblkback_tui.protocol.states import XenbusState as S
@@ -83,8 +87,12 @@ class Engine:
                     value=kind,
                 )
         self._me = self._host.domid()
-        around = Surroundings(self._host, self._me, self._settings, self._events, self._post, self._lock)
+        pages = min(self._settings.grant_budget, self._host.caps.max_grant_pages or self._settings.grant_budget)
+        around = Surroundings(
+            self._host, self._me, self._settings, GrantBudget(pages), self._events, self._post, self._lock
+        )
         self._discovery = Discovery(around, self._disks, self._wanted)
+        self._selfwatch = SelfWatch(grant_budget=pages)
         self._observer = Observer(self._host, self._me, self._settings.kinds)
         for kind in self._settings.kinds:
             self._host.watch(backend_root(self._me, kind), "backend")
@@ -113,7 +121,7 @@ class Engine:
         self._thread = None
 
     def _run(self) -> None:
-        deadline = 0.0
+        deadline = trim = 0.0
         while not self._stopping.is_set():
             try:
                 hints = self._host.wait(max(0.0, min(deadline - time.monotonic(), self._patience())))
@@ -138,6 +146,10 @@ class Engine:
                     break
                 self._guarded(command)
             self._guarded(self._sweep)
+            if time.monotonic() >= trim:
+                trim = time.monotonic() + TRIM_SECONDS
+                for disk in self._disks.values():
+                    disk.trim()
 
     def _patience(self) -> float:
         """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
@@ -305,6 +317,7 @@ class Engine:
     def plan(self, request: AttachRequest) -> AttachPlan:
         """Everything an attach checks; nothing is written and nothing stays open."""
         vdev = parse_vdev(request.vdev)
+        check_options(request.options)
         domain = self._call(lambda: self._check(request, vdev))
         image = self._open_image(request)
         try:
@@ -316,6 +329,7 @@ class Engine:
         """Write both directories in one transaction and serve the disk."""
         self._refuse_if_read_only(NO_ATTACH)
         vdev = parse_vdev(request.vdev)
+        check_options(request.options)
         domain = self._call(lambda: self._check(request, vdev))
         image = self._open_image(request)
         handed_over = threading.Event()
@@ -323,7 +337,7 @@ class Engine:
         def write() -> Disk:
             self._check(request, vdev)
             plan = self._planned(request, vdev, domain, image)
-            return self._write_attach(plan, image, handed_over)
+            return self._write_attach(plan, request, image, handed_over)
 
         try:
             disk = self._call(write)
@@ -353,9 +367,12 @@ class Engine:
         if request.mode not in ("r", "w"):
             raise UserError(f"mode {request.mode!r} is unknown", fix="use r or w", key="mode", value=request.mode)
         deadline = time.monotonic() + 1.0
+        options = request.options
+        writable = identity_of(0, 0, request.image, request.mode, options).writable
+        direct = wants_direct(self._settings.for_disk(options))
         while True:
             try:
-                return open_image(request.image, request.mode == "w")
+                return open_image(request.image, writable, direct=direct, sector_size=options.sector_size)
             except UserError as error:
                 if "is locked by" not in error.problem:
                     raise
@@ -403,6 +420,14 @@ class Engine:
                 key="max_disks",
                 value=self._settings.max_disks,
             )
+        pages = self._host.caps.max_grant_pages
+        if pages and (len(self._disks) + 1) * LEAST_PAGES > pages:
+            raise UserError(
+                f"this host can map {pages} pages of guests at a time, and {len(self._disks)} disks may need them all",
+                fix="detach one",
+                key="domain",
+                value=request.domain,
+            )
         if not self._host.caps.can_attach:
             raise UserError("this host may not write a guest's directory", fix="attach with the toolstack")
         return domain
@@ -419,23 +444,32 @@ class Engine:
         raise UserError(problem, fix=f"running: {known}", key="domain", value=text)
 
     def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain, image: RawImage) -> AttachPlan:
-        kind = self._settings.kinds[0]
-        commit = attach_commit(self._me, kind, domain.domid, vdev.number, image.path, request.mode)
+        identity = identity_of(domain.domid, vdev.number, image.path, request.mode, request.options)
+        commit = attach_commit(self._me, self._settings.kinds[0], identity)
+        settings = self._settings.for_disk(request.options)
+        limits = limits_of(settings, self._host.caps)
+        offer = offer_of(identity, request.options, settings, limits, image, image.sectors)
         return AttachPlan(
             domid=domain.domid,
             domain=domain.name,
             vdev=vdev.name,
             devid=vdev.number,
             image=image.path,
-            mode=request.mode,
+            mode=identity.mode,
             sectors=image.sectors,
             writes=planned_writes(commit),
+            offers=(*feature_keys(offer), *size_keys(offer)),
+            limits=limits,
+            direct=image.direct,
         )
 
-    def _write_attach(self, plan: AttachPlan, image: RawImage, handed_over: threading.Event) -> Disk:
+    def _write_attach(
+        self, plan: AttachPlan, request: AttachRequest, image: RawImage, handed_over: threading.Event
+    ) -> Disk:
         assert self._discovery is not None
         kind = self._settings.kinds[0]
-        commit = attach_commit(self._me, kind, plan.domid, plan.devid, plan.image, plan.mode)
+        identity = identity_of(plan.domid, plan.devid, plan.image, plan.mode, request.options)
+        commit = attach_commit(self._me, kind, identity)
         try:
             self._host.commit(commit)
         except Conflict as error:
@@ -445,10 +479,29 @@ class Engine:
                 f"vdev {plan.vdev} has just come into use in {plan.domain}", fix="choose another one", key="vdev"
             ) from error
         handed_over.set()
-        identity = BackendIdentity(plan.domid, plan.devid, plan.image, plan.mode)
-        disk = self._discovery.adopt(kind, plan.domain, identity, owned=True, image=image, written=commit)
+        disk = self._discovery.adopt(
+            kind, plan.domain, identity, request.options, owned=True, image=image, written=commit
+        )
         disk.step()
         return disk
+
+    # resizing ---------------------------------------------------------------------------------------------------
+
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """Grow the image to ``sectors``, or take over the size it has, in the caller's thread; then tell the guest."""
+        self._refuse_if_read_only(NO_RESIZE)
+        disk = self._call(lambda: self._find_disk(domain, vdev))
+        job = self._call(disk.begin_resize)
+        try:
+            found = job.run(sectors)
+        except BaseException:
+            self._call(lambda: disk.end_resize(None))
+            raise
+        finally:
+            job.close()
+        self._call(lambda: disk.end_resize(found))
+        with self._lock:
+            return disk.view()
 
     # detaching --------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ class Facts:
     """A ring of ours runs."""
     poisoned: int = 0
     io_errno: int = 0
+    cdrom: bool = False
     io_errors: int = 0
     bad_requests: int = 0
     map_errors: int = 0
@@ -78,6 +79,12 @@ def _handshake(facts: Facts) -> Health:
         return Health(Severity.INFO, cell.reason)
     late = f"{facts.waited:.0f} s"
     if facts.back is S.INIT_WAIT and facts.front in (S.INITIALISING, S.UNKNOWN):
+        if facts.cdrom:
+            return Health(
+                Severity.WARNING,
+                f"stuck {late}: the guest's driver has not offered a ring; Linux HVM and PVH guests take no PV CD, "
+                "attach it as a disk with mode r",
+            )
         return Health(
             Severity.WARNING,
             f"stuck {late}: the guest's driver has not offered a ring; is the guest running, with a PV block driver?",

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from usblkback_tui.engine.host.seam import HostError
 from usblkback_tui.engine.host.seam import Readiness as Check
 from usblkback_tui.engine.host.xen import XenHost
+from usblkback_tui.engine.offering import limits_of
 from usblkback_tui.engine.process import schedule_process
-from usblkback_tui.engine.settings import Settings
+from usblkback_tui.engine.settings import DirectIo, Settings
 from usblkback_tui.protocol.errors import UserError
 
 if TYPE_CHECKING:
     from usblkback_tui.engine.engine import Engine
 
-__all__ = ["Check", "open_engine", "readiness"]
+__all__ = ["Check", "offers", "open_engine", "readiness"]
 
 _RETRY_SECONDS = 1.0
 
@@ -67,6 +68,20 @@ def open_engine(
 def readiness() -> tuple[Check, ...]:
     """Everything an engine on this machine's Xen needs, and whether it is there; never raises."""
     return (_data_path(), *XenHost().readiness())
+
+
+def offers(settings: Settings) -> Check:
+    """What a disk's frontend would be offered with these settings on this machine."""
+    engine = settings.engine
+    limits = limits_of(engine, XenHost().caps)
+    direct = {DirectIo.YES: "always", DirectIo.NO: "never", DirectIo.AUTO: "for block devices"}[engine.direct_io]
+    return Check(
+        "offers",
+        True,
+        f"{limits.queues} queues, rings of {limits.ring_pages} pages, requests of {limits.segments or 11} segments, "
+        f"{limits.persistent_pages} pages kept per disk; I/O engine {engine.io_engine.value}, direct I/O {direct}",
+        needed=False,
+    )
 
 
 def _data_path() -> Check:

@@ -73,6 +73,10 @@ class ReadOnly:
         """Refused."""
         raise refusal(NO_DETACH)
 
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> NoReturn:
+        """Refused."""
+        raise refusal(NO_RESIZE)
+
     def store_write(self, path: str, value: str) -> NoReturn:
         """Refused."""
         raise refusal(NO_WRITE)

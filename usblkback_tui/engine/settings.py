@@ -3,7 +3,47 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import dataclass, field
+from enum import Enum
+
+FLAT = "flat"
+"""Metadata of a field whose own fields are keys of the table it stands in."""
+
+
+class IoChoice(Enum):
+    """What moves bytes between guests' pages and images."""
+
+    AUTO = "auto"
+    SYNC = "sync"
+    IO_URING = "io_uring"
+    MMAP = "mmap"
+
+
+class DirectIo(Enum):
+    """Whether images are opened with O_DIRECT, past the page cache."""
+
+    AUTO = "auto"
+    """Block devices that take 512 bytes at a time are, files are not."""
+    YES = True
+    NO = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOptions:
+    """What may differ from disk to disk; None is the engine's setting of the same name."""
+
+    max_ring_page_order: int | None = None
+    max_queues: int | None = None
+    indirect_segments: int | None = None
+    persistent_pages: int | None = None
+    io_engine: IoChoice | None = None
+    direct_io: DirectIo | None = None
+    sector_size: int = 512
+    """Bytes the guest reads and writes at least, 512 or 4096."""
+    device_type: str = "disk"
+    """``disk`` or ``cdrom``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +54,12 @@ class DiskSettings:
     image: str
     vdev: str
     mode: str = "w"
+    options: DiskOptions = field(default_factory=DiskOptions, metadata={FLAT: True})
+
+
+def _default_queues() -> int:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +71,28 @@ class EngineSettings:
     max_disks: int = 64
     detach_seconds: float = 10.0
     """How long a guest has to let go of a disk before a detach reports it or, with force, takes it away."""
-    persistent_grants: bool = True
-    """Offer to keep a frontend's pages mapped between requests."""
-    persistent_pages: int = 1056
-    """Pages kept mapped per ring at most; the least recently used one makes room."""
+    max_ring_page_order: int = 4
+    """Offer rings of up to 2 to this power of pages."""
+    max_queues: int = field(default_factory=_default_queues)
+    """Offer this many queues, each with a ring and a thread of its own."""
     indirect_segments: int = 256
     """Pages in one request at most; 0 offers no indirect requests, then it is 11."""
+    persistent_grants: bool = True
+    """Offer to keep a frontend's pages mapped between requests."""
+    persistent_pages: int = 4224
+    """Pages kept mapped per disk at most, shared out to its queues; the least recently used one makes room."""
+    grant_budget: int = 65536
+    """Pages kept mapped by all disks together."""
+    persistent_idle_seconds: float = 60.0
+    """A kept page that no request used for so long is unmapped; 0 keeps it."""
     grant_copy: bool = True
     """For frontends without persistent grants: copy where the host can, instead of mapping for each request."""
+    io_engine: IoChoice = IoChoice.AUTO
+    direct_io: DirectIo = DirectIo.AUTO
+    response_batch: int = 8
+    """Responses published at once, at most."""
+    response_wait_us: int = 30
+    """And none of them waits longer for the others, in microseconds."""
     poll_us: int = 0
     """Microseconds to look for more work before sleeping; only for a host with CPUs to spare."""
     affinity: int | None = None
@@ -45,6 +105,15 @@ class EngineSettings:
     """Control socket; empty: the default place for this user."""
     read_only: bool = False
     """Refuse what people ask that changes something: attach, detach, resize, writes to the store."""
+
+    def for_disk(self, options: DiskOptions) -> EngineSettings:
+        """The settings that one disk is served with."""
+        own = {
+            option.name: value
+            for option in dataclasses.fields(options)
+            if hasattr(self, option.name) and (value := getattr(options, option.name)) is not None
+        }
+        return dataclasses.replace(self, **own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.protocol.expected import Expected
 from usblkback_tui.protocol.states import XenbusState
 
@@ -114,6 +115,19 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a disk's frontend is offered."""
+
+    queues: int = 1
+    ring_pages: int = 1
+    """In each ring."""
+    segments: int = 0
+    """Pages in an indirect request; 0: there are none, and a request holds 11."""
+    persistent_pages: int = 0
+    """Kept mapped between requests by all queues together."""
+
+
+@dataclass(frozen=True, slots=True)
 class StateChange:
     """One end of a disk moved.  ``end`` is ``frontend`` or ``backend``."""
 
@@ -172,6 +186,15 @@ class DiskView:
     """The last 64 xenstore writes at either end, oldest first."""
     expected: Expected | None = None
     """The step the handshake waits for, counted from the later of the two ``since``; None while there is none."""
+    device_type: str = "disk"
+    """``disk`` or ``cdrom``."""
+    sector_size: int = 512
+    """Bytes the guest reads and writes at least."""
+    direct: bool = False
+    """The image is open for direct I/O, past the page cache."""
+    limits: Limits = field(default_factory=Limits)
+    options: DiskOptions = field(default_factory=DiskOptions)
+    """What was asked for at attach in place of the engine's settings."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -274,7 +297,7 @@ class EngineFacts:
     grants_mapped: int = 0
     """Pages of guests kept mapped now, all disks together."""
     grant_budget: int = 0
-    """Pages they may keep mapped together; 0: without limit."""
+    """Pages they may keep mapped together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ def add_counters(*parts: Counters) -> Counters:
     return Counters(*map(sum, zip(*map(_members, parts), strict=True)))
 
 
-def add_latency(one: Latency, other: Latency) -> Latency:
+def add_latency(*parts: Latency) -> Latency:
     """Histogram by histogram."""
     return Latency(
-        read=total(one.read, other.read),
-        write=total(one.write, other.write),
-        flush=total(one.flush, other.flush),
-        discard=total(one.discard, other.discard),
+        read=total(*(part.read for part in parts)),
+        write=total(*(part.write for part in parts)),
+        flush=total(*(part.flush for part in parts)),
+        discard=total(*(part.discard for part in parts)),
     )

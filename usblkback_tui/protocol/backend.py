@@ -17,6 +17,12 @@ from usblkback_tui.protocol.vdev import vdev_name
 OUR_TYPE = "usblkback"
 """The ``type`` key of a vbd that no toolstack but we ourselves wrote."""
 
+OPTIONS_KEY = "usblkback-options"
+"""Where we keep what an operator asked for a vbd, for the engine that serves it after us."""
+
+DEVICE_TYPES = ("disk", "cdrom")
+SECTOR_SIZES = (512, 4096)
+
 
 @dataclass(frozen=True, slots=True)
 class BackendIdentity:
@@ -30,11 +36,21 @@ class BackendIdentity:
     """``r`` or ``w``."""
     discard_enabled: bool = True
     script: str = ""
+    device_type: str = "disk"
+    """``disk`` or ``cdrom``."""
+    removable: bool = False
+    options: str = ""
+    """The text under ``OPTIONS_KEY``."""
+
+    @property
+    def cdrom(self) -> bool:
+        """A CD, which nobody can write."""
+        return self.device_type == "cdrom"
 
     @property
     def writable(self) -> bool:
         """Whether the guest may change the image."""
-        return self.mode == "w"
+        return self.mode == "w" and not self.cdrom
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +58,19 @@ class Offer:
     """What a backend can do with a vbd; becomes its feature keys."""
 
     sectors: int
+    """Of 512 bytes, whatever ``sector_size`` is."""
     readonly: bool
+    cdrom: bool = False
+    removable: bool = False
+    sector_size: int = SECTOR
+    """The smallest piece the guest may read or write."""
     physical_sector_size: int = SECTOR
     persistent: bool = True
+    max_ring_page_order: int = 0
+    max_queues: int = 1
     indirect_segments: int = 0
     discard: bool = False
+    secure_discard: bool = False
     discard_granularity: int = SECTOR
     discard_alignment: int = 0
 
@@ -67,6 +91,14 @@ def parse_identity(read: Read, domid: int, devid: int) -> BackendIdentity:
     image = image_of(read("params") or "")
     if not image:
         raise UserError("backend key params names no image", fix="write the image's path there", key="params")
+    device_type = read("device-type") or "disk"
+    if device_type not in DEVICE_TYPES:
+        raise UserError(
+            f"backend key device-type is {device_type[:40]!r}",
+            fix=f"it must be {' or '.join(DEVICE_TYPES)}",
+            key="device-type",
+            value=device_type[:40],
+        )
     return BackendIdentity(
         domid=domid,
         devid=devid,
@@ -74,6 +106,9 @@ def parse_identity(read: Read, domid: int, devid: int) -> BackendIdentity:
         mode="w" if "w" in (read("mode") or "r") else "r",
         discard_enabled=read("discard-enable") != "0",
         script=read("script") or "",
+        device_type=device_type,
+        removable=read("removable") == "1",
+        options=read(OPTIONS_KEY) or "",
     )
 
 
@@ -91,12 +126,15 @@ def feature_keys(offer: Offer) -> list[tuple[str, str]]:
         ("feature-barrier", "1"),
         ("feature-persistent", _flag(offer.persistent)),
         ("feature-discard", _flag(offer.discard)),
+        ("max-ring-page-order", str(offer.max_ring_page_order)),
+        ("max-ring-pages", str(1 << offer.max_ring_page_order)),
+        ("multi-queue-max-queues", str(offer.max_queues)),
     ]
     if offer.discard:
         keys += [
             ("discard-granularity", str(offer.discard_granularity)),
             ("discard-alignment", str(offer.discard_alignment)),
-            ("discard-secure", "0"),
+            ("discard-secure", _flag(offer.secure_discard)),
         ]
     if offer.indirect_segments:
         keys.append(("feature-max-indirect-segments", str(offer.indirect_segments)))
@@ -105,38 +143,47 @@ def feature_keys(offer: Offer) -> list[tuple[str, str]]:
 
 def size_keys(offer: Offer) -> list[tuple[str, str]]:
     """Keys that describe the disk, published before Connected."""
+    info = Info(0)
+    if offer.cdrom:
+        info |= Info.CDROM
+    if offer.removable:
+        info |= Info.REMOVABLE
+    if offer.readonly:
+        info |= Info.READONLY
     return [
         ("sectors", str(offer.sectors)),
-        ("sector-size", str(SECTOR)),
-        ("physical-sector-size", str(offer.physical_sector_size)),
-        ("info", str(int(Info.READONLY if offer.readonly else Info(0)))),
+        ("sector-size", str(offer.sector_size)),
+        ("physical-sector-size", str(max(offer.physical_sector_size, offer.sector_size))),
+        ("info", str(int(info))),
     ]
 
 
 def attach_keys(
-    backend: int, kind: str, domid: int, devid: int, image: str, mode: str
+    backend: int, kind: str, identity: BackendIdentity
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """The (backend, frontend) keys a toolstack writes for a new vbd, ``state`` last in both."""
+    domid, devid = identity.domid, identity.devid
     back = [
         ("frontend", frontend_path(domid, devid)),
         ("frontend-id", str(domid)),
-        ("params", image),
+        ("params", identity.image),
         ("online", "1"),
-        ("removable", "0"),
+        ("removable", _flag(identity.removable)),
         ("bootable", "1"),
         ("dev", vdev_name(devid)),
         ("type", OUR_TYPE),
-        ("mode", mode),
-        ("device-type", "disk"),
-        ("discard-enable", "1"),
+        ("mode", identity.mode),
+        ("device-type", identity.device_type),
+        ("discard-enable", _flag(identity.discard_enabled)),
         ("hotplug-status", "connected"),
+        *([(OPTIONS_KEY, identity.options)] if identity.options else []),
         ("state", "1"),
     ]
     front = [
         ("backend", backend_path(backend, kind, domid, devid)),
         ("backend-id", str(backend)),
         ("virtual-device", str(devid)),
-        ("device-type", "disk"),
+        ("device-type", identity.device_type),
         ("state", "1"),
     ]
     return back, front

@@ -15,6 +15,11 @@ SEGMENTS_DIRECT = 11
 MAX_INDIRECT_SEGMENTS = 4096
 """8 indirect pages of 512 segments."""
 
+MAX_RING_PAGE_ORDER = 4
+"""Rings of up to 16 pages."""
+
+MAX_QUEUES = 16
+
 RING_HEADER = 64
 """Bytes before the first slot of the shared ring."""
 

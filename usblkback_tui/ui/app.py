@@ -184,7 +184,7 @@ class UsblkApp(App[Outcome]):
     @on(Wanted)
     def _wanted(self, message: Wanted) -> None:
         what = message.what
-        if what in ("attach", "detach", "force_detach") and not self._may_change():
+        if what in ("attach", "detach", "force_detach", "resize") and not self._may_change():
             return
         if what == "attach":
             self._ask_attach()
@@ -194,6 +194,8 @@ class UsblkApp(App[Outcome]):
             self._ask_export()
         elif what == "jump":
             self._jump()
+        elif what == "resize":
+            self._ask_resize()
         else:
             self._ask_detach(force=what == "force_detach")
 
@@ -209,20 +211,31 @@ class UsblkApp(App[Outcome]):
         selected = self.main.selected
         self.push_screen(AttachDialog(self.backend, self.model, self.state, prefer=selected[0] if selected else None))
 
+    def _ask_resize(self) -> None:
+        from usblkback_tui.ui.dialogs.resize import ResizeDialog
+
+        if (disk := self._own_disk("resized")) is not None:
+            self.push_screen(ResizeDialog(self.backend, disk))
+
     def _ask_detach(self, *, force: bool) -> None:
         from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
 
-        selected = self.main.selected
-        disk = self.model.disk(selected)
-        scene = self.main.scene
-        if disk is not None:
+        if (disk := self._own_disk("detached")) is not None:
             dialog = ForceDialog if force else DetachDialog
             self.push_screen(dialog(self.backend, disk, self.detach_seconds))
-        elif scene is not None and scene.disk is not None:
+
+    def _own_disk(self, done: str) -> DiskView | None:
+        """The selected disk as it is now; None, with a sentence, where nothing can be done to it."""
+        disk = self.model.disk(self.main.selected)
+        scene = self.main.scene
+        if disk is not None:
+            return disk
+        if scene is not None and scene.disk is not None:
             why = f"{scene.disk.kind} serves it" if scene.is_foreign else "it is gone"
-            self.notify(f"{clean(scene.disk.title)} cannot be detached: {why}.", severity="warning", markup=False)
+            self.notify(f"{clean(scene.disk.title)} cannot be {done}: {why}.", severity="warning", markup=False)
         else:
-            self.notify("There is no disk to detach; a attaches one.", severity="warning", markup=False)
+            self.notify("There is no disk selected; a attaches one.", severity="warning", markup=False)
+        return None
 
     def _ask_columns(self) -> None:
         from usblkback_tui.ui.dialogs.columns import ColumnsDialog

@@ -78,10 +78,24 @@ def _identity(disk: DiskView, width: int) -> Iterator[Line]:
     size = units.capacity(disk.sectors) if disk.sectors else "not open"
     mode = {"rw": "read-write", "ro": "read-only"}.get(MODE_WORDS.get(disk.mode, ""), disk.mode)
     yield _row("size", (size, "bold"), (f"  {disk.sectors:,} sectors" if disk.sectors else "", "muted"))
-    yield _row("mode", (mode, "" if disk.mode == "w" else "info"))
+    extras = [
+        *(["CD"] if disk.device_type == "cdrom" else []),
+        *(["direct I/O"] if disk.direct else []),
+        *([f"sectors of {disk.sector_size}"] if disk.sector_size != 512 else []),
+    ]
+    yield _row("mode", (mode, "" if disk.mode == "w" else "info"), ("".join(f"  {one}" for one in extras), "muted"))
+    yield _row("offered", *_limits(disk))
     owner = "attached here" if disk.owned else "attached by a toolstack"
     yield _row("kind", (disk.kind, ""), (f"  {owner}", "muted"))
     yield _row("device", (f"{disk.domid}/{disk.devid}", ""), (f"  {disk.vdev}, domid/devid", "muted"))
+
+
+def _limits(disk: DiskView) -> Iterator[Span]:
+    limits = disk.limits
+    queues = "1 queue" if limits.queues == 1 else f"{limits.queues} queues"
+    pages = "1 page" if limits.ring_pages == 1 else f"{limits.ring_pages} pages"
+    yield f"{queues} of {pages}", ""
+    yield f"  {limits.segments or 11} segments, {limits.persistent_pages:,} kept", "muted"
 
 
 def _ends(disk: DiskView, width: int) -> Iterator[Line]:

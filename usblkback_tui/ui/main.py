@@ -523,6 +523,9 @@ class MainScreen(Screen[None]):
     def action_jump(self) -> None:
         self.post_message(Wanted("jump"))
 
+    def action_resize(self) -> None:
+        self.post_message(Wanted("resize"))
+
     def action_copy(self) -> None:
         found = self.view.value()
         if found is None:

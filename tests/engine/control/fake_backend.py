@@ -118,7 +118,15 @@ class FakeBackend:
         if request.image == "/missing":
             raise UserError("image '/missing' is not there", fix="create it", key="image", value="/missing")
         return AttachPlan(
-            3, "g3", request.vdev, 51728, request.image, request.mode, 8, (("/local/a", "1"), ("/local/b", ""))
+            3,
+            "g3",
+            request.vdev,
+            51728,
+            request.image,
+            request.mode,
+            8,
+            (("/local/a", "1"), ("/local/b", "")),
+            offers=(("multi-queue-max-queues", "4"),),
         )
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
@@ -130,6 +138,12 @@ class FakeBackend:
             disk = a_disk(vdev=request.vdev, domain="slow", frontend_state=XenbusState.INITIALISING)
         self.disks = (*self.disks, disk)
         return disk
+
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        self.calls.append(("resize", domain, vdev, sectors))
+        if vdev == "xvdz":
+            raise UserError(f"{vdev} of {domain} is not attached", fix="see usblkback-tui status", key="vdev")
+        return a_disk(vdev=vdev, sectors=sectors or 262144)
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         self.calls.append(("detach", domain, vdev, force, wait))

@@ -25,6 +25,7 @@ from usblkback_tui.engine.control.claim import Claim
 from usblkback_tui.engine.control.client import NoEngine, RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.control.wire import MAX_REQUEST
+from usblkback_tui.engine.settings import DirectIo, DiskOptions
 from usblkback_tui.engine.snapshot import Event
 from usblkback_tui.protocol.errors import UserError
 
@@ -101,6 +102,12 @@ def test_a_remote_engine_is_a_backend(remote: RemoteBackend, backend: FakeBacken
     assert far.plan(request) == backend.plan(request)
     assert far.attach(request, wait=2.5) == backend.disks[-1]
     assert ("attach", request, 2.5) in backend.calls
+    own = AttachRequest("g3", "/img/b", "xvdc", "w", DiskOptions(max_queues=2, direct_io=DirectIo.NO, sector_size=4096))
+    far.attach(own)
+    assert ("attach", own, 0.0) in backend.calls
+    assert far.resize("g3", "xvdc", 1 << 20).sectors == 1 << 20
+    assert far.resize("g3", "xvdc").sectors == 262144
+    assert ("resize", "g3", "xvdc", None) in backend.calls
     far.detach("g3", "xvdc", force=True, wait=0.5)
     assert backend.calls[-1] == ("detach", "g3", "xvdc", True, 0.5)
     assert far.next_vdev("g3") == "xvdc"
@@ -116,6 +123,22 @@ def test_closer_looks_cross_whole(remote: RemoteBackend, backend: FakeBackend) -
     far.store_write("/local/a", "größe\n")
     far.store_remove("/local/a")
     assert backend.calls[-2:] == [("store_write", "/local/a", "größe\n"), ("store_remove", "/local/a")]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"queues": 2}, "options.queues is unknown"),
+        ({"max_queues": "two"}, "options.max_queues is 'two', not a whole number"),
+        ({"direct_io": "perhaps"}, "options.direct_io is 'perhaps', which is none of its names"),
+        (7, "options is not an object"),
+    ],
+)
+def test_options_that_are_none_are_refused(remote: RemoteBackend, options: object, words: str) -> None:
+    args = {"domain": "g3", "image": "/img/b", "vdev": "xvdc", "options": options}
+    with pytest.raises(UserError) as caught:
+        remote._call("attach", args)
+    assert words in str(caught.value)
 
 
 def test_errors_cross_with_key_and_fix(remote: RemoteBackend) -> None:
@@ -163,10 +186,26 @@ def test_status_for_scripts(remote: RemoteBackend) -> None:
         "mode": "w",
         "kind": "usblkback",
         "sectors": 131072,
+        "sector_size": 512,
+        "device_type": "disk",
+        "direct": False,
         "frontend_state": "Connected",
         "backend_state": "Connected",
         "online": True,
         "queues": 1,
+        "limits": {"queues": 1, "ring_pages": 1, "segments": 0, "persistent_pages": 0},
+        "rings": [
+            {
+                "index": 0,
+                "pages": 1,
+                "slots": 32,
+                "protocol": "x86_64-abi",
+                "grant_mode": "persistent",
+                "io_engine": "pread",
+                "in_flight": 0,
+                "grants_mapped": 0,
+            }
+        ],
         "reads": 70,
         "writes": 30,
         "flushes": 0,

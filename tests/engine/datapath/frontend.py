@@ -160,7 +160,7 @@ class Frontend:
             self.cons = (self.cons + 1) & MASK
         return responses
 
-    def collect(self, count: int, timeout: float = 5.0) -> list[Response]:
+    def collect(self, count: int, timeout: float = 60.0) -> list[Response]:
         """Wait for ``count`` responses as a frontend does: ask for one event with the last of them, look, sleep."""
         deadline = time.monotonic() + timeout
         responses = self.take()

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What the data path must do with any bytes in a slot, told in plain Python on copies of the guest and of the image.
 
-The order of checks does not matter here, only what comes out: the status, the guest's memory and the image.
+The order of checks does not matter here, only what comes out: the status, the guest's memory and the image; and what
+was used for it, so that requests that meet nowhere can be told from those whose order matters.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.engine.datapath.frontend import PERMIT, READONLY
 from tests.engine.datapath.layouts import Segment
@@ -16,6 +17,9 @@ from usblkback_tui.engine.host.sim.domains import GRANT_PAGES
 from usblkback_tui.protocol.blkif import PAGE, SECTOR, Op, Status
 
 REFS = GRANT_PAGES * PAGE // 8
+
+Touched = tuple[str, int, bool]
+"""A sector of the disk or of the guest's memory, and whether it was changed."""
 
 
 @dataclass(slots=True)
@@ -30,9 +34,29 @@ class Model:
     readonly: bool
     discard: bool
     max_segments: int
+    touched: list[Touched] = field(default_factory=list)
+    """What the last request used."""
+    _before: list[tuple[bytearray, int, bytes]] = field(default_factory=list)
 
     def run(self, slot: bytes) -> tuple[int, int, int]:
         """Do what the slot says; the id, operation and status of the response."""
+        self.touched = []
+        self._before = []
+        return self._run(slot)
+
+    def take_back(self) -> None:
+        """As if the last request had not been."""
+        for where, at, data in reversed(self._before):
+            where[at : at + len(data)] = data
+
+    def _put(self, where: bytearray, at: int, data: bytes | bytearray) -> None:
+        self._before.append((where, at, bytes(where[at : at + len(data)])))
+        where[at : at + len(data)] = data
+
+    def _touch(self, where: str, at: int, length: int, changed: bool) -> None:
+        self.touched += [(where, n, changed) for n in range(at // SECTOR, (at + length) // SECTOR)]
+
+    def _run(self, slot: bytes) -> tuple[int, int, int]:
         op, second, count, ident, sector = struct.unpack_from("<BBHQQ" if self.x86_32 else "<BBH4xQQ", slot)
         rest = slot[20 if self.x86_32 else 24 :]
         if op == Op.DISCARD:
@@ -52,7 +76,8 @@ class Model:
             return Status.EOPNOTSUPP
         if not count or sector + count > self.sectors:
             return Status.ERROR
-        self.image[sector * SECTOR : (sector + count) * SECTOR] = bytes(count * SECTOR)
+        self._put(self.image, sector * SECTOR, bytes(count * SECTOR))
+        self._touch("disk", sector * SECTOR, count * SECTOR, True)
         return Status.OKAY
 
     def _indirect(self, op: int, sector: int, count: int, refs: tuple[int, ...]) -> int:
@@ -64,6 +89,7 @@ class Model:
             if frame is None:
                 return Status.ERROR
             described += self.memory[frame * PAGE : (frame + 1) * PAGE]
+            self._touch("memory", frame * PAGE, PAGE, False)
         return self._move(op == Op.READ, sector, _segments(described, count))
 
     def _frame(self, ref: int, *, writable: bool) -> int | None:
@@ -90,14 +116,33 @@ class Model:
         for segment, frame in zip(segments, frames, strict=True):
             if frame is not None:
                 where = frame * PAGE + segment.first * SECTOR
-                disk, page = slice(at, at + segment.bytes), slice(where, where + segment.bytes)
                 if read:
-                    self.memory[page] = self.image[disk]
+                    self._put(self.memory, where, self.image[at : at + segment.bytes])
                 else:
-                    self.image[disk] = self.memory[page]
+                    self._put(self.image, at, self.memory[where : where + segment.bytes])
+                self._touch("memory", where, segment.bytes, read)
+                self._touch("disk", at, segment.bytes, not read)
             at += segment.bytes
         return Status.ERROR if None in frames else Status.OKAY
 
 
 def _segments(raw: bytes, count: int) -> list[Segment]:
     return [Segment(*struct.unpack_from("<IBB", raw, 8 * i)) for i in range(count)]
+
+
+def coarse(touched: list[Touched]) -> list[Touched]:
+    """With whole pages for the sectors of memory."""
+    return [(where, n // 8 if where == "memory" else n, changed) for where, n, changed in touched]
+
+
+def meet(some: list[Touched], others: list[Touched]) -> bool:
+    """Whether the order of two pieces of work matters: one changes what the other uses."""
+    used = {(where, n) for where, n, _ in some}
+    changed = {(where, n) for where, n, change in some if change}
+    return any((where, n) in (used if change else changed) for where, n, change in others)
+
+
+def crosses_itself(touched: list[Touched]) -> bool:
+    """Whether a read brings two sectors to one place: which of them stays there is nobody's promise."""
+    into = [n for where, n, changed in touched if where == "memory" and changed]
+    return len(into) != len(set(into))

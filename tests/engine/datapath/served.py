@@ -19,7 +19,16 @@ from types import TracebackType
 from typing import Any
 
 from tests.engine.datapath.frontend import Frontend
-from usblkback_tui.engine.datapath.ring import End, GrantBudget, GrantMode, RingConfig, RingServer, Vbd, VbdConfig
+from usblkback_tui.engine.datapath.ring import (
+    End,
+    GrantBudget,
+    GrantMode,
+    IoEngine,
+    RingConfig,
+    RingServer,
+    Vbd,
+    VbdConfig,
+)
 from usblkback_tui.engine.host.sim import Hypervisor
 from usblkback_tui.engine.snapshot import Counters
 
@@ -31,6 +40,7 @@ _SIGNATURES: Mapping[str, tuple[Any, ...]] = {
     "unmap": (_int, _pointer, _pointer, _u32),
     "copy": (_int, _pointer, _u32, _pointer),
     "pending": (_int, _pointer),
+    "wait": (_int, _pointer),
     "unmask": (_int, _pointer, _u32),
     "notify": (_int, _pointer, _u32),
 }
@@ -39,7 +49,9 @@ _SIGNATURES: Mapping[str, tuple[Any, ...]] = {
 class Served:
     """``image`` is a file, opened for writing even for a read-only disk, or an open descriptor, which stays open.
 
-    ``config`` is what else ``RingConfig`` and ``VbdConfig`` take; ``sectors`` is by default the size of the file.
+    ``waits``: the host's channel can be slept on without poll().  ``config`` is what else ``RingConfig`` and
+    ``VbdConfig`` take; ``sectors`` is by default the size of the file.  ``vbd``: one more queue of this disk, whose
+    image is ``image``.
     """
 
     def __init__(
@@ -54,7 +66,9 @@ class Served:
         memory_mib: int = 4,
         hooks: Mapping[str, Hook] | None = None,
         running: bool = True,
+        waits: bool = True,
         budget: GrantBudget | None = None,
+        vbd: Vbd | None = None,
         **config: Any,
     ) -> None:
         self.front = Frontend(hypervisor, protocol=protocol, ring_pages=ring_pages, memory_mib=memory_mib, start=start)
@@ -67,14 +81,16 @@ class Served:
         self._opened = not isinstance(image, int)
         self._keep: list[Any] = []
         self._thread: threading.Thread | None = None
+        config.setdefault("io", IoEngine.SYNC)
         config.setdefault("response_wait_us", 60_000_000)  # batches are then a matter of their size alone
+        ops = self.channel.ops if waits else replace(self.channel.ops, wait=0, poke_port=0)
         of_vbd = {name: config.pop(name) for name in VbdConfig.__slots__ if name in config}
-        self.vbd = Vbd(VbdConfig(self._own_fd, **{"sectors": os.fstat(self._own_fd).st_size // 512, **of_vbd}))
+        self.vbd = vbd or Vbd(VbdConfig(self._own_fd, **{"sectors": os.fstat(self._own_fd).st_size // 512, **of_vbd}))
         self.server = RingServer(
             self.vbd,
             RingConfig(
                 grants=self._hooked(self._grants.ops, hooks or {}),
-                channel=self._hooked(self.channel.ops, hooks or {}),
+                channel=self._hooked(ops, hooks or {}),
                 domid=self.domain.domid,
                 ring_address=self._ring,
                 ring_pages=ring_pages,
@@ -103,7 +119,7 @@ class Served:
         self._thread = threading.Thread(target=lambda: self.ends.append(self.server.run()), daemon=True)
         self._thread.start()
 
-    def ended(self, timeout: float = 5.0) -> End:
+    def ended(self, timeout: float = 60.0) -> End:
         """Wait for the ring's thread; why it came back."""
         assert self._thread
         self._thread.join(timeout)
@@ -111,10 +127,14 @@ class Served:
         self._thread = None
         return self.ends[-1]
 
-    def stop(self, timeout: float = 5.0) -> End:
+    def stop(self, timeout: float = 60.0) -> End:
         """Stop, and wait for it."""
         self.server.stop()
         return self.ended(timeout)
+
+    @property
+    def running(self) -> bool:
+        return bool(self._thread and self._thread.is_alive())
 
     @property
     def counters(self) -> Counters:

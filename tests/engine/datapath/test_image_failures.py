@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ import pytest
 from tests.engine.datapath.conftest import IMAGE_BYTES, Serve
 from tests.engine.datapath.frontend import whole
 from tests.engine.datapath.served import Served
-from usblkback_tui.engine.datapath.ring import GrantMode
+from usblkback_tui.engine.datapath.ring import GrantMode, IoEngine
 from usblkback_tui.protocol.blkif import PAGE, SECTOR, Op, Status
 
 Opener = Callable[..., int]
+
+
+@pytest.fixture(params=[IoEngine.SYNC, IoEngine.IO_URING, IoEngine.MMAP, IoEngine.AUTO], ids=lambda io: io.value)
+def serve(serve: Serve, request: pytest.FixtureRequest) -> Serve:
+    """Whatever moves the bytes, a failure is answered the same."""
+    return partial(serve, io=request.param)
 
 
 @pytest.fixture
@@ -79,8 +86,18 @@ def test_file_truncated_under_us(serve: Serve, image: Path, mode: GrantMode, pag
     assert one(s, Op.READ, 100 - 8) == 0
 
 
+@pytest.mark.parametrize("pages", [1, 5, 60])
+def test_read_that_fails(descriptor: Opener, serve: Serve, mode: GrantMode, pages: int) -> None:
+    """Nothing is mapped at the start of a process."""
+    s = serve(mode, image=descriptor("/proc/self/mem", os.O_RDONLY), sectors=1024)
+    assert one(s, Op.READ, 0, pages) == Status.ERROR
+    failed(s, errno.EIO)
+    assert s.vbd.poisoned == 0
+
+
+@pytest.mark.parametrize("serve", [IoEngine.SYNC, IoEngine.IO_URING], indirect=True, ids=lambda io: io.value)
 def test_file_size_limit_in_the_midst_of_a_write(serve: Serve, image: Path, mode: GrantMode) -> None:
-    """The kernel writes what fits and says so; what is left is tried and fails."""
+    """The kernel writes what fits; what is left is tried and fails.  Stores to a mapping have no such limit."""
     s = serve(mode)
     before = image.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

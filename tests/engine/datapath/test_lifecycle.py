@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -89,7 +90,7 @@ def test_a_port_masked_at_the_stop_is_unmasked_by_the_next_run(serve: Serve) -> 
 def test_a_stop_signal_that_comes_after_its_run_ended_costs_nothing(serve: Serve) -> None:
     """stop() is a flag and a signal; a run that sees the flag may be over, and begun again, when the signal comes."""
     before = _eventfds()
-    s = serve(running=False)
+    s = serve(running=False, waits=False)
     # the event channel's descriptors are made first, the ring's last, and each as the lowest number that is free
     late = max(_eventfds() - before)
     os.eventfd_write(late, 1)
@@ -101,6 +102,19 @@ def test_a_stop_signal_that_comes_after_its_run_ended_costs_nothing(serve: Serve
     assert s.stop() == End.STOPPED
     with pytest.raises(BlockingIOError):
         os.eventfd_read(late)  # so it was the ring's, and it was cleared
+
+
+def test_a_poke_that_comes_after_its_run_ended_costs_nothing(serve: Serve) -> None:
+    s = serve(running=False)
+    ops = s.channel.ops
+    notify = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)(ops.notify)
+    assert notify(ops.handle, ops.poke_port) == 0
+    s.start()
+    s.front.do(*reads(s.front, 1))
+    used = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - used < 0.1, "the ring spins on a stale poke"
+    assert s.stop() == End.STOPPED
 
 
 def _eventfds() -> set[int]:

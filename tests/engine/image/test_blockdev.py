@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
-from usblkback_tui.engine.image.blockdev import DiscardLimits, discard_limits, read_only, users
+from usblkback_tui.engine.image.blockdev import DiscardLimits, discard_limits, read_only, secure_discard, users
 
 DISK, PARTITION = os.makedev(8, 0), os.makedev(8, 1)
 
@@ -44,6 +46,25 @@ def test_no_discard(sys: Path, limit: str) -> None:
     (sys / "8:0/queue" / limit).write_text("0\n")
     assert discard_limits(DISK, sys) == DiscardLimits()
     assert discard_limits(os.makedev(9, 9), sys) == DiscardLimits()
+
+
+@pytest.mark.parametrize(
+    ("answer", "secure"), [(errno.EINVAL, True), (errno.EOPNOTSUPP, False), (errno.ENOTTY, False), (errno.EBADF, False)]
+)
+def test_secure_discard_is_asked_for_with_a_range_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, answer: int, secure: bool
+) -> None:
+    asked = []
+
+    def ioctl(fd: int, request: int, argument: bytes) -> int:
+        asked.append((fd, request, struct.unpack("QQ", argument)))
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    assert secure_discard(7) is secure
+    ((_, request, (start, length)),) = asked
+    assert request == 0x127D, "BLKSECDISCARD"
+    assert start % 512 or length % 512, "a range that the kernel cannot take"
 
 
 def test_read_only_is_per_device(sys: Path) -> None:

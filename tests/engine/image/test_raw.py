@@ -249,6 +249,35 @@ def test_a_block_device(loop: str) -> None:
     reader.close()
 
 
+def test_a_block_device_past_the_page_cache(loop: str) -> None:
+    opened = open_image(loop, True, direct=None)
+    assert opened.direct
+    assert fcntl.fcntl(opened.fd, fcntl.F_GETFL) & os.O_DIRECT
+    assert not opened.discard.secure
+    opened.close()
+    opened = open_image(loop, True, direct=False)
+    assert not opened.direct
+    opened.close()
+
+
+def test_a_block_device_that_takes_large_pieces_only_is_cached(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usblkback_tui.engine.image.raw._reads", lambda fd, page, size: size == 4096)
+    opened = open_image(loop, True, direct=None)
+    assert not opened.direct
+    assert not fcntl.fcntl(opened.fd, fcntl.F_GETFL) & os.O_DIRECT
+    opened.close()
+    opened = open_image(loop, True, direct=None, sector_size=4096)
+    assert opened.direct
+    opened.close()
+
+
+def test_a_file_is_cached_unless_asked(image: Path) -> None:
+    opened = open_image(str(image), True, direct=None)
+    assert not opened.direct
+    assert not fcntl.fcntl(opened.fd, fcntl.F_GETFL) & os.O_DIRECT
+    opened.close()
+
+
 def test_a_read_only_block_device(loop: str) -> None:
     subprocess.run(["blockdev", "--setro", loop], check=True)
     assert "read-only" in refusal(loop) or "may not be opened" in refusal(loop)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usblkback_tui.engine.image.sizes import MAX_BYTES, human_size, parse_size, size_problem
+from usblkback_tui.engine.image.sizes import MAX_BYTES, human_size, parse_new_size, parse_size, size_problem
 from usblkback_tui.protocol.errors import UserError
 
 
@@ -80,3 +80,18 @@ def test_an_odd_image_is_told_how_to_be_padded() -> None:
         "image /d/a.raw has 1000 bytes, no whole number of 512-byte sectors; pad it: truncate -s 1024 /d/a.raw"
     )
     assert size_problem(1024, "/d/a.raw") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sectors"), [("1M", 2048), ("+1M", 2049), (" +512 ", 2), ("4096s", 4096), ("+1.5K", 4), ("+1s", 2)]
+)
+def test_a_new_size_is_absolute_or_what_is_added(text: str, sectors: int) -> None:
+    assert parse_new_size(text, 1) == sectors
+
+
+@pytest.mark.parametrize("text", ["", "+", "++1M", "-1M", "+0", "+1", "lots", "9E", "+7.9999E"])
+def test_what_is_no_new_size(text: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_new_size(text, 1 << 50)
+    assert error.value.key == "size"
+    assert error.value.fix

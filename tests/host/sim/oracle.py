@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from usblkback_tui.engine.host.seam import PAGE_SIZE, Channel, Expect, Grants, HostError, Put, Remove
+from usblkback_tui.engine.host.seam import PAGE_SIZE, Expect, HostError, Put, Remove
 from usblkback_tui.engine.host.sim._sim import ffi, lib
 from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.protocol.vdev import parse_vdev
@@ -25,6 +25,7 @@ from usblkback_tui.protocol.vdev import parse_vdev
 READ, WRITE, BARRIER, FLUSH, DISCARD, INDIRECT = 0, 1, 2, 3, 5, 6
 OKAY, ERROR, EOPNOTSUPP = 0, -1, -2
 RING_HEADER = 64
+SEGMENTS_PER_PAGE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,17 @@ class Features:
     flush: bool = True
     barrier: bool = False
     discard: bool = False
+    secure: bool = False
+    granularity: int = 0
+    """Bytes; 0: the key is not written."""
+    alignment: int = 0
     ring_order: int = 0
+    ring_pages: int = 0
+    """max-ring-pages, the other scheme; 0: the key is not written."""
+    queues: int = 0
+    """multi-queue-max-queues; 0: the key is not written."""
+    info: int = 0
+    """Beside what the mode says."""
     sectors: int | None = None
     omit: tuple[str, ...] = ()
     """Keys not to write."""
@@ -58,7 +69,11 @@ class Counts:
     requests: int = 0
     indirect: int = 0
     flushes: int = 0
+    barriers: int = 0
+    """Barriers with data."""
     discards: int = 0
+    secure: int = 0
+    most_segments: int = 0
     bad: list[str] = field(default_factory=list)
 
 
@@ -75,24 +90,18 @@ class Oracle:
         self.devid = parse_vdev(vdev).number
         self.front = f"/local/domain/{domid}/device/vbd/{self.devid}"
         self.back = f"/local/domain/0/backend/oracle/{domid}/{self.devid}"
+        self.lock = threading.Lock()
+        """Held over every request: one at a time, whatever the queues."""
         self.counts = Counts()
         self.tamper: Callable[[bytes, int], bytes] | None = None
-        """(response, its number) -> what is put on the ring instead."""
+        """(response, its number over all queues) -> what is put on the ring instead."""
         self.hold = threading.Event()
-        """While set, requests are taken but not answered."""
-        self._fd = os.open(image, os.O_RDWR)
-        self._grants: Grants | None = None
-        self._channel: Channel | None = None
-        self._kept: dict[int, int] = {}
-        self._stop = os.eventfd(0, os.EFD_NONBLOCK)
-        self._thread: threading.Thread | None = None
-        self._ring = 0
-        self._ring_pages = 0
-        self.slots = 0
+        """While set, requests are not taken."""
+        self.answered = 0
+        self.queues: list[Queue] = []
         self.x86_32 = False
-        self._cons = 0
-        self._keeps = False
-        self._answered = 0
+        self.keeps = False
+        self._fd = os.open(image, os.O_RDWR)
 
     # The handshake ---------------------------------------------------------------------------------------------------
 
@@ -106,11 +115,19 @@ class Oracle:
             "feature-flush-cache": int(features.flush),
             "feature-barrier": int(features.barrier),
             "feature-discard": int(features.discard),
+            "discard-secure": int(features.secure),
             "max-ring-page-order": features.ring_order,
             "sectors": sectors,
             "sector-size": 512,
-            "info": 0 if mode == "w" else 4,
+            "info": features.info | (0 if mode == "w" else 4),
         }
+        optional = {
+            "discard-granularity": features.granularity,
+            "discard-alignment": features.alignment,
+            "max-ring-pages": features.ring_pages,
+            "multi-queue-max-queues": features.queues,
+        }
+        offers |= {key: value for key, value in optional.items() if value}
         fe, be = self.domid, 0
         self.host.commit(
             [
@@ -130,19 +147,19 @@ class Oracle:
             ]
         )
 
-    def connect(self, timeout: float = 10.0) -> None:
-        """Wait for the frontend's ring, map it, go to Connected."""
+    def connect(self, timeout: float = 60.0) -> None:
+        """Wait for the frontend's rings, map them, go to Connected."""
         self.wait_front("3", "4", timeout=timeout)
-        self._bind()
+        self.bind()
         self.set_state(4)
 
-    def serve(self, timeout: float = 10.0) -> Oracle:
+    def serve(self, timeout: float = 60.0) -> Oracle:
         """attach and connect."""
         self.attach()
         self.connect(timeout)
         return self
 
-    def wait_front(self, *states: str, timeout: float = 10.0) -> None:
+    def wait_front(self, *states: str, timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while self.host.read(f"{self.front}/state") not in states:
             assert time.monotonic() < deadline, f"frontend is {self.host.read(f'{self.front}/state')}, not {states}"
@@ -151,48 +168,49 @@ class Oracle:
     def set_state(self, state: int) -> None:
         self.host.commit([Put(f"{self.back}/state", str(state))])
 
-    def _bind(self) -> None:
-        read = self.host.read
-        self._keeps = self.features.persistent and read(f"{self.front}/feature-persistent") == "1"
-        self.x86_32 = read(f"{self.front}/protocol") == "x86_32-abi"
-        self._grants = self.host.grants(self.domid)
-        order = int(read(f"{self.front}/ring-page-order") or 0)
-        names = [f"ring-ref{i}" for i in range(1 << order)] if order else ["ring-ref"]
-        refs = [int(read(f"{self.front}/{name}") or "") for name in names]
-        self._ring_pages = len(refs)
-        self.slots = 1 << ((len(refs) * PAGE_SIZE - RING_HEADER) // 112).bit_length() - 1
-        self._ring = self._grants.map(refs, writable=True)
-        self._channel = self.host.bind(self.domid, int(read(f"{self.front}/event-channel") or ""))
-        # BACK_RING_ATTACH: responses are published in order, so what is not answered is what was not done.
-        self._cons = self._index(8)
-        self._thread = threading.Thread(target=self._serve, name="oracle", daemon=True)
-        self._thread.start()
+    def bind(self) -> None:
+        """Read the frontend's keys, map its rings and serve them; a ring that was served before goes on."""
+        self.keeps = self.features.persistent and self.key("feature-persistent") == "1"
+        self.x86_32 = self.key("protocol") == "x86_32-abi"
+        pages = 1 << int(self.key("ring-page-order") or 0)
+        if pages == 1:
+            pages = int(self.key("num-ring-pages") or 1)
+        assert pages in (1, 2, 4, 8, 16)
+        assert pages <= max(1 << self.features.ring_order, self.features.ring_pages)
+        number = self.key("multi-queue-num-queues")
+        count = int(number or 1)
+        assert 1 <= count <= max(self.features.queues, 1)
+        homes = [f"queue-{i}/" for i in range(count)] if count > 1 else [""]
+        names = [f"ring-ref{i}" for i in range(pages)] if pages > 1 else ["ring-ref"]
+        for home in homes:
+            refs = [int(self.key(home + name) or "") for name in names]
+            self.queues.append(Queue(self, refs, int(self.key(f"{home}event-channel") or "")))
+        for queue in self.queues:
+            queue.start()
+
+    def key(self, name: str) -> str | None:
+        """What the frontend wrote."""
+        return self.host.read(f"{self.front}/{name}")
+
+    @property
+    def slots(self) -> int:
+        """Requests that each ring holds."""
+        return self.queues[0].slots
 
     def disconnect(self) -> None:
-        """Stop serving and let go of everything, telling nobody: also what a dying backend does."""
-        os.eventfd_write(self._stop, 1)
+        """Stop serving in the middle of anything and let go of all, telling nobody: as a backend that dies."""
+        for queue in self.queues:
+            queue.stop()
         self.hold.clear()
-        if self._thread:
-            self._thread.join(5)
-            assert not self._thread.is_alive()
-            self._thread = None
-        os.eventfd_read(self._stop)
-        if self._channel:
-            self._channel.close()
-            self._channel = None
-        if self._grants:
-            for address in self._kept.values():
-                self._grants.unmap(address, 1)
-            self._kept.clear()
-            self._grants.unmap(self._ring, self._ring_pages)
-            self._grants.close()
-            self._grants = None
+        for queue in self.queues:
+            queue.close()
+        self.queues = []
 
     def reconnect(self) -> None:
-        """A new backend finds the ring of the old one."""
-        self._bind()
+        """A new backend finds the rings of the old one."""
+        self.bind()
 
-    def detach(self, timeout: float = 10.0) -> None:
+    def detach(self, timeout: float = 60.0) -> None:
         """Closing, the frontend's 6, Closed, directories away."""
         self.set_state(5)
         self.wait_front("6", timeout=timeout)
@@ -200,61 +218,16 @@ class Oracle:
 
     def close(self) -> None:
         """Take the disk away without asking; idempotent."""
-        self.disconnect_if_bound()
+        self.disconnect()
         self.host.commit([Remove(self.front), Remove(self.back)])
         if self._fd >= 0:
             os.close(self._fd)
-            os.close(self._stop)
             self._fd = -1
 
-    def disconnect_if_bound(self) -> None:
-        if self._thread:
-            self.disconnect()
+    # Requests --------------------------------------------------------------------------------------------------------
 
-    # The ring --------------------------------------------------------------------------------------------------------
-
-    def _index(self, offset: int) -> int:
-        return ctypes.c_uint32.from_address(self._ring + offset).value
-
-    def _set_index(self, offset: int, value: int) -> None:
-        ctypes.c_uint32.from_address(self._ring + offset).value = value & 0xFFFFFFFF
-
-    def _serve(self) -> None:
-        assert self._channel
-        ops = self._channel.ops
-        handle = ffi.cast("void *", ops.handle)
-        while True:
-            while self._cons != self._index(0):
-                self._one(ops.port, handle)
-            self._set_index(4, self._cons + 1)
-            if self._cons != self._index(0):
-                continue
-            ready, _, _ = select.select([ops.fd, self._stop], [], [])
-            if self._stop in ready:
-                return
-            if lib.sim_channel_pending(handle) == ops.port:
-                lib.sim_channel_unmask(handle, ops.port)
-
-    def _one(self, port: int, handle: object) -> None:
-        while self.hold.is_set():
-            time.sleep(0.001)
-        size = 108 if self.x86_32 else 112
-        slot = self._ring + RING_HEADER + (self._cons % self.slots) * size
-        raw = ctypes.string_at(slot, size)
-        self._cons = (self._cons + 1) & 0xFFFFFFFF
-        ident, operation, status = self._execute(raw)
-        response = struct.pack("<QBxh", ident, operation, status) + (b"" if self.x86_32 else bytes(4))
-        if self.tamper:
-            response = self.tamper(response, self._answered)
-        self._answered += 1
-        produced = self._index(8)
-        slot = self._ring + RING_HEADER + (produced % self.slots) * size
-        ctypes.memmove(slot, response, len(response))
-        self._set_index(8, produced + 1)
-        if (produced + 1 - self._index(12)) & 0xFFFFFFFF < 1:
-            lib.sim_channel_notify(handle, port)
-
-    def _execute(self, raw: bytes) -> tuple[int, int, int]:
+    def execute(self, queue: Queue, raw: bytes) -> tuple[int, int, int]:
+        """Do one request; what its response says: id, operation, status."""
         head = "<BBHQQ" if self.x86_32 else "<BBH4xQQ"
         operation, second, _, ident, sector = struct.unpack_from(head, raw)
         end = struct.calcsize(head)
@@ -262,39 +235,50 @@ class Oracle:
         try:
             if operation == DISCARD:
                 (count,) = struct.unpack_from("<Q", raw, end)
-                self.counts.discards += 1
-                return ident, operation, self._discard(sector, count)
-            if operation in (FLUSH, BARRIER) and second == 0:
-                self.counts.flushes += 1
+                return ident, operation, self._discard(sector, count, second)
+            if operation == FLUSH and second == 0 and self.features.flush:
+                return ident, operation, self._flush()
+            if operation == BARRIER and second == 0 and self.features.barrier:
+                return ident, operation, self._flush()
+            if operation == BARRIER and self.features.barrier:
+                self.counts.barriers += 1
                 os.fsync(self._fd)
-                return ident, operation, OKAY
+                status = self._rw(queue, WRITE, sector, _segments(raw[end:], second))
+                os.fsync(self._fd)
+                return ident, operation, status
             if operation == INDIRECT:
                 self.counts.indirect += 1
                 (nr_segments,) = struct.unpack_from("<H", raw, 2)
-                return ident, second, self._rw(second, sector, self._indirect(raw, end, nr_segments))
+                return ident, second, self._rw(queue, second, sector, self._indirect(queue, raw, end, nr_segments))
             if operation in (READ, WRITE):
-                return ident, operation, self._rw(operation, sector, _segments(raw[end:], second))
+                return ident, operation, self._rw(queue, operation, sector, _segments(raw[end:], second))
         except (HostError, AssertionError, OSError) as error:
             self.counts.bad.append(f"{operation}: {error!r}")
             return ident, operation, ERROR
+        self.counts.bad.append(f"{operation} was not offered")
         return ident, operation, EOPNOTSUPP
 
-    def _indirect(self, raw: bytes, end: int, nr_segments: int) -> list[Segment]:
+    def _indirect(self, queue: Queue, raw: bytes, end: int, nr_segments: int) -> list[Segment]:
         refs = struct.unpack_from("<8I", raw, end + 4)
         assert 0 < nr_segments <= self.features.indirect, f"{nr_segments} segments"
         found: list[Segment] = []
-        for ref in refs[: -(-nr_segments // 512)]:
-            with _Mapped(self, ref, writable=False) as address:
-                found += _segments(ctypes.string_at(address, PAGE_SIZE), min(512, nr_segments - len(found)))
+        for ref in refs[: -(-nr_segments // SEGMENTS_PER_PAGE)]:
+            with _Mapped(self, queue, ref, writable=False) as address:
+                here = min(SEGMENTS_PER_PAGE, nr_segments - len(found))
+                found += _segments(ctypes.string_at(address, PAGE_SIZE), here)
         return found
 
-    def _rw(self, operation: int, sector: int, segments: list[Segment]) -> int:
+    def _rw(self, queue: Queue, operation: int, sector: int, segments: list[Segment]) -> int:
+        assert operation in (READ, WRITE), f"operation {operation} in an indirect request"
         total = sum(segment.bytes for segment in segments)
+        self.counts.most_segments = max(self.counts.most_segments, len(segments))
         assert sector * 512 + total <= os.fstat(self._fd).st_size, f"sector {sector} is beyond the end"
+        if operation == WRITE:
+            queue.wrote.add(sector)
         where = sector * 512
         for segment in segments:
             assert segment.first <= segment.last < 8, f"{segment}"
-            with _Mapped(self, segment.ref, writable=operation == READ) as address:
+            with _Mapped(self, queue, segment.ref, writable=operation == READ) as address:
                 at = address + segment.first * 512
                 if operation == READ:
                     ctypes.memmove(at, os.pread(self._fd, segment.bytes, where), segment.bytes)
@@ -303,38 +287,138 @@ class Oracle:
             where += segment.bytes
         return OKAY
 
-    def _discard(self, sector: int, count: int) -> int:
+    def _flush(self) -> int:
+        self.counts.flushes += 1
+        os.fsync(self._fd)
+        return OKAY
+
+    def _discard(self, sector: int, count: int, flag: int) -> int:
+        self.counts.discards += 1
+        self.counts.secure += flag
         if not self.features.discard:
             return EOPNOTSUPP
+        assert flag <= self.features.secure, "a secure discard was not offered"
+        unit = max(self.features.granularity // 512, 1)
+        assert count, "a discard of nothing"
+        assert count % unit == 0, f"a discard of {count} sectors"
+        assert (sector - self.features.alignment // 512) % unit == 0, f"a discard from sector {sector}"
+        assert (sector + count) * 512 <= os.fstat(self._fd).st_size, f"sector {sector} is beyond the end"
         os.pwrite(self._fd, bytes(count * 512), sector * 512)
         return OKAY
 
     # Pages -----------------------------------------------------------------------------------------------------------
 
-    def map_page(self, ref: int, writable: bool) -> int:
-        assert self._grants
-        if not self._keeps:
-            return self._grants.map([ref], writable=writable)
-        if ref not in self._kept:
-            self._kept[ref] = self._grants.map([ref], writable=True)
-        return self._kept[ref]
+    def map_page(self, queue: Queue, ref: int, writable: bool) -> int:
+        if not self.keeps:
+            return queue.grants.map([ref], writable=writable)
+        if ref not in queue.kept:
+            queue.kept[ref] = queue.grants.map([ref], writable=True)
+        return queue.kept[ref]
 
-    def unmap_page(self, address: int) -> None:
-        assert self._grants
-        if not self._keeps:
-            self._grants.unmap(address, 1)
+    def unmap_page(self, queue: Queue, address: int) -> None:
+        if not self.keeps:
+            queue.grants.unmap(address, 1)
+
+
+class Queue:
+    """One ring that is served, by a thread of its own."""
+
+    def __init__(self, oracle: Oracle, refs: list[int], port: int) -> None:
+        self.oracle = oracle
+        self.slot_bytes = 108 if oracle.x86_32 else 112
+        self.pages = len(refs)
+        self.slots = 1 << ((self.pages * PAGE_SIZE - RING_HEADER) // self.slot_bytes).bit_length() - 1
+        self.grants = oracle.host.grants(oracle.domid)
+        self.ring = self.grants.map(refs, writable=True)
+        self.channel = oracle.host.bind(oracle.domid, port)
+        self.kept: dict[int, int] = {}
+        self.wrote: set[int] = set()
+        """First sectors of writes."""
+        self.requests = 0
+        # BACK_RING_ATTACH: responses are published in order, so what is not answered is what was not done.
+        self._cons = self.index(8)
+        self._stop = os.eventfd(0, os.EFD_NONBLOCK)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve, name="oracle", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        os.eventfd_write(self._stop, 1)
+
+    def close(self) -> None:
+        """After ``stop``."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        os.close(self._stop)
+        self.channel.close()
+        for address in self.kept.values():
+            self.grants.unmap(address, 1)
+        self.grants.unmap(self.ring, self.pages)
+        self.grants.close()
+
+    def index(self, offset: int) -> int:
+        """0 req_prod, 4 req_event, 8 rsp_prod, 12 rsp_event."""
+        return ctypes.c_uint32.from_address(self.ring + offset).value
+
+    def set_index(self, offset: int, value: int) -> None:
+        ctypes.c_uint32.from_address(self.ring + offset).value = value & 0xFFFFFFFF
+
+    @property
+    def waiting(self) -> int:
+        """Requests on the ring that are not taken."""
+        return (self.index(0) - self._cons) & 0xFFFFFFFF
+
+    def _serve(self) -> None:
+        ops = self.channel.ops
+        handle = ffi.cast("void *", ops.handle)
+        while not self._stopping:
+            if self.oracle.hold.is_set():
+                time.sleep(0.001)
+                continue
+            if self.waiting:
+                with self.oracle.lock:
+                    if not self.oracle.hold.is_set():
+                        self._one(ops.port, handle)
+                continue
+            self.set_index(4, self._cons + 1)
+            if self.waiting:
+                continue
+            select.select([ops.fd, self._stop], [], [])
+            if lib.sim_channel_pending(handle) == ops.port:
+                lib.sim_channel_unmask(handle, ops.port)
+
+    def _slot(self, index: int) -> int:
+        return self.ring + RING_HEADER + (index % self.slots) * self.slot_bytes
+
+    def _one(self, port: int, handle: object) -> None:
+        raw = ctypes.string_at(self._slot(self._cons), self.slot_bytes)
+        self._cons = (self._cons + 1) & 0xFFFFFFFF
+        self.requests += 1
+        ident, operation, status = self.oracle.execute(self, raw)
+        response = struct.pack("<QBxh", ident, operation, status) + (b"" if self.oracle.x86_32 else bytes(4))
+        if self.oracle.tamper:
+            response = self.oracle.tamper(response, self.oracle.answered)
+        self.oracle.answered += 1
+        produced = self.index(8)
+        ctypes.memmove(self._slot(produced), response, len(response))
+        self.set_index(8, produced + 1)
+        if (produced + 1 - self.index(12)) & 0xFFFFFFFF < 1:
+            lib.sim_channel_notify(handle, port)
 
 
 class _Mapped:
-    def __init__(self, oracle: Oracle, ref: int, *, writable: bool) -> None:
-        self._oracle, self._ref, self._writable = oracle, ref, writable
+    def __init__(self, oracle: Oracle, queue: Queue, ref: int, *, writable: bool) -> None:
+        self._oracle, self._queue, self._ref, self._writable = oracle, queue, ref, writable
 
     def __enter__(self) -> int:
-        self._address = self._oracle.map_page(self._ref, self._writable)
+        self._address = self._oracle.map_page(self._queue, self._ref, self._writable)
         return self._address
 
     def __exit__(self, *why: object) -> None:
-        self._oracle.unmap_page(self._address)
+        self._oracle.unmap_page(self._queue, self._address)
 
 
 def _segments(raw: bytes, count: int) -> list[Segment]:

@@ -5,68 +5,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.host.sim.oracle import ERROR, FLUSH, Features, Oracle
+from tests.host.sim.drive import Attach, MakeGuest, flip, full, opened, wait, worked
+from tests.host.sim.oracle import ERROR, FLUSH, Features
 from usblkback_tui.engine.host.seam import HostError, Put, Remove
-from usblkback_tui.engine.host.sim import DiskReport, GuestOptions, Load, SimGuest, SimHost
-from usblkback_tui.engine.settings import GuestSettings
+from usblkback_tui.engine.host.sim import GuestOptions, Load, SimGuest, SimHost
 from usblkback_tui.protocol.states import XenbusState
-
-MakeGuest = Callable[..., SimGuest]
-
-
-@pytest.fixture
-def make(host: SimHost) -> Iterator[MakeGuest]:
-    """Guests with a load that starts by itself."""
-    guests: list[SimGuest] = []
-
-    def guest(load: Load | None = None, **options: object) -> SimGuest:
-        made = host.add_guest(GuestSettings(f"guest{len(guests)}"), GuestOptions(**options))  # type: ignore[arg-type]
-        guests.append(made)
-        made.set_load(load or Load(flush_every=50))
-        return made
-
-    yield guest
-    for made in guests:
-        made.close()
-
-
-@pytest.fixture
-def attach(host: SimHost, image: Path) -> Iterator[Callable[..., Oracle]]:
-    oracles: list[Oracle] = []
-
-    def oracle(guest: SimGuest, features: Features | None = None) -> Oracle:
-        made = Oracle(host, guest.domid, image, features=features)
-        oracles.append(made)
-        return made
-
-    yield oracle
-    for made in oracles:
-        made.close()
-
-
-Attach = Callable[..., Oracle]
-
-
-def wait(condition: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.002)
-
-
-def worked(guest: SimGuest, requests: int = 150) -> DiskReport:
-    """Wait until it has done so much more."""
-    before = guest.disk("xvda")
-    done = before.reads + before.writes
-    wait(lambda: guest.disk("xvda").reads + guest.disk("xvda").writes >= done + requests, f"{requests} requests")
-    return guest.disk("xvda")
-
 
 CASES = {
     "plain": (GuestOptions(persistent=False), Features(), 4096),
@@ -128,9 +76,7 @@ def test_a_flipped_byte_is_found(make: MakeGuest, attach: Attach, image: Path) -
     before = guest.disk("xvda")
     data = image.read_bytes()
     where = next(i for i in range(0, len(data), 4096) if any(data[i : i + 4096])) + 1000
-    image_fd = os.open(image, os.O_WRONLY)
-    os.pwrite(image_fd, bytes([data[where] ^ 1]), where)
-    os.close(image_fd)
+    flip(image, where)
     report = guest.verify()
     assert not report.ok
     assert report.mismatches == 1
@@ -140,7 +86,7 @@ def test_a_flipped_byte_is_found(make: MakeGuest, attach: Attach, image: Path) -
 
 
 def test_an_old_block_is_found(make: MakeGuest, attach: Attach, image: Path) -> None:
-    guest = make(Load(read_percent=0, span_bytes=16 * 4096))
+    guest = make(Load(read_percent=0, span_bytes=16 * 4096, sequential=True))
     attach(guest).serve()
     worked(guest)
     guest.stop_load()
@@ -148,22 +94,20 @@ def test_an_old_block_is_found(make: MakeGuest, attach: Attach, image: Path) -> 
     guest.start_load()
     worked(guest)
     guest.stop_load()
-    fd = os.open(image, os.O_WRONLY)
-    os.pwrite(fd, old[4096:8192], 4096)
-    os.close(fd)
+    with opened(image) as fd:
+        os.pwrite(fd, old[4096:8192], 4096)
     assert guest.verify().mismatches == 1
 
 
 def test_a_block_of_another_place_is_found(make: MakeGuest, attach: Attach, image: Path) -> None:
-    guest = make(Load(read_percent=0, span_bytes=16 * 4096))
+    guest = make(Load(read_percent=0, span_bytes=16 * 4096, sequential=True))
     attach(guest).serve()
     worked(guest)
     guest.stop_load()
     data = image.read_bytes()
-    fd = os.open(image, os.O_WRONLY)
-    os.pwrite(fd, data[4096:8192], 8192)
-    os.pwrite(fd, data[8192:12288], 4096)
-    os.close(fd)
+    with opened(image) as fd:
+        os.pwrite(fd, data[4096:8192], 8192)
+        os.pwrite(fd, data[8192:12288], 4096)
     assert guest.verify().mismatches == 2
 
 
@@ -227,8 +171,10 @@ def test_the_rate_is_kept(make: MakeGuest, attach: Attach) -> None:
     worked(guest, 20)
     began, before = time.monotonic(), guest.disk("xvda")
     disk = worked(guest, 200)
-    rate = (disk.reads + disk.writes - before.reads - before.writes) / (time.monotonic() - began)
-    assert 200 < rate < 440
+    took = time.monotonic() - began
+    done = disk.reads + disk.writes - before.reads - before.writes
+    # What was under way before counts as done after, and a stall is made up for by one full depth.
+    assert done <= 400 * took + 2 * 4 + 1
 
 
 def test_sequential(make: MakeGuest, attach: Attach, image: Path) -> None:
@@ -296,8 +242,9 @@ class TestBadBackends:
 
         def jump(rsp: bytes, n: int) -> bytes:
             if n == 20:
-                oracle._set_index(8, oracle._index(8) + 5)
-                oracle._set_index(12, oracle._index(8) + 1)  # so that the guest is told
+                queue = oracle.queues[0]
+                queue.set_index(8, queue.index(8) + 5)
+                queue.set_index(12, queue.index(8) + 1)  # so that the guest is told
             return rsp
 
         oracle.tamper = jump
@@ -307,11 +254,10 @@ class TestBadBackends:
     def test_a_grant_that_is_kept_without_leave(self, make: MakeGuest, attach: Attach) -> None:
         guest = make(persistent=False)
         oracle = attach(guest)
-        oracle.map_page = lambda ref, writable: oracle._kept.setdefault(  # type: ignore[method-assign]
-            ref,
-            oracle._grants.map([ref], writable=writable) if ref not in oracle._kept else 0,  # type: ignore[union-attr]
+        oracle.map_page = lambda queue, ref, writable: queue.kept.setdefault(  # type: ignore[method-assign]
+            ref, queue.grants.map([ref], writable=writable) if ref not in queue.kept else 0
         )
-        oracle.unmap_page = lambda address: None  # type: ignore[method-assign]
+        oracle.unmap_page = lambda queue, address: None  # type: ignore[method-assign]
         oracle.serve()
         assert "not unmapped a grant" in self.broken(guest)
 
@@ -331,7 +277,7 @@ class TestHandshake:
         oracle.set_state(3)
         time.sleep(0.05)
         assert guest.state("xvda") is XenbusState.INITIALISED
-        oracle._bind()
+        oracle.bind()
         oracle.set_state(4)
         guest.wait_state("xvda")
 
@@ -351,7 +297,7 @@ class TestHandshake:
         oracle = attach(guest)
         oracle.attach(state=4)
         guest.wait_state("xvda")
-        oracle._bind()
+        oracle.bind()
         worked(guest)
 
     @pytest.mark.parametrize("key", ["sectors", "info", "sector-size"])
@@ -373,7 +319,7 @@ class TestHandshake:
         assert not any(image.read_bytes()[half:])
         host.commit([Put(f"{oracle.back}/sectors", str(half // 256)), Put(f"{oracle.back}/state", "4")])
         wait(lambda: any(image.read_bytes()[half:]), "a write beyond the old end")
-        assert any("setting capacity" in line for line in guest.console)
+        wait(lambda: any("setting capacity" in line for line in guest.console), "the message")
         assert guest.verify().ok
         assert oracle.counts.bad == []
 
@@ -399,8 +345,7 @@ class TestClosing:
         guest = make()
         oracle = attach(guest).serve()
         worked(guest)
-        oracle.hold.set()
-        wait(lambda: guest.disk("xvda").in_flight == 8, "a full depth under way")
+        full(guest, oracle, 8)
         oracle.set_state(5)
         guest.wait_state("xvda", XenbusState.CLOSED)
         assert guest.disk("xvda").in_flight == 8
@@ -474,11 +419,11 @@ class TestBackendDeath:
     def test_writes_under_way_may_be_old_or_new_but_nothing_else(
         self, make: MakeGuest, attach: Attach, image: Path
     ) -> None:
-        guest = make(Load(read_percent=0, span_bytes=64 * 4096, depth=16))
+        # In turn, so that every block was written before.
+        guest = make(Load(read_percent=0, span_bytes=64 * 4096, depth=16, sequential=True))
         oracle = attach(guest).serve()
         worked(guest, 300)
-        oracle.hold.set()
-        wait(lambda: guest.disk("xvda").in_flight == 16, "a full depth under way")
+        full(guest, oracle, 16)
         guest.reboot(clean=False)
         oracle.close()
         guest.set_load(replace(Load(), read_percent=100))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a test does in dom0: run commands, move files, start guests."""
 
+import shlex
 from pathlib import Path
 
 from .guest import Guest
@@ -37,6 +38,14 @@ class Dom0:
         """Start a shell command; commands run side by side."""
         return self.link.start("run", command.encode(), command)
 
+    def call(self, arguments: str) -> Command:
+        """Start the project's command line with these arguments, at once: its imports are done (see inside/agent.py).
+
+        Its process is called ``usblkback-tui``, as that of the installed program is.
+        """
+        words = ["usblkback-tui", *shlex.split(arguments)]
+        return self.link.start("call", "\0".join(words).encode(), " ".join(words))
+
     def terminal(self, command: str, rows: int = 24, columns: int = 80) -> Command:
         """Start a shell command in a terminal of its own, for programs with a screen."""
         return self.link.start("tty", f"{rows} {columns} {command}".encode(), command)
@@ -53,25 +62,27 @@ class Dom0:
         return self._guests.setdefault(name, Guest(self, name))
 
     def create_guest(
-        self, name: str, *, vcpus: int = 1, memory: int = 256, options: str = "", config: str = ""
+        self, name: str, *, kind: str = "pv", vcpus: int = 1, memory: int = 256, options: str = "", config: str = ""
     ) -> Guest:
-        """Start a guest with xl; `options` go to its kernel, `config` lines to its configuration.
+        """Start a Linux guest with xl; `kind` is pv or pvh, `options` go to its kernel, `config` to its configuration.
 
         Returns when xl does: wait() for the guest before the first command, its boot takes about 10 s.
         """
-        lines = (
-            f'name = "{name}"',
-            'type = "pv"',
+        return self.create_domain(
+            name,
+            f'type = "{kind}"',
             'kernel = "/lab/vmlinux"',
             'ramdisk = "/lab/initrd.gz"',
             f'extra = "console=hvc0 quiet mitigations=off {options}"',
             f"memory = {memory}",
             f"vcpus = {vcpus}",
-            'on_crash = "preserve"',
             config,
         )
-        self.write_file(f"/tmp/{name}.cfg", "\n".join(lines) + "\n")
-        self.run(f"xl create /tmp/{name}.cfg", timeout=90)
+
+    def create_domain(self, name: str, *config: str, paused: bool = False) -> Guest:
+        """Start a domain from lines of configuration; a paused one waits for `xl unpause`."""
+        self.write_file(f"/tmp/{name}.cfg", "\n".join((f'name = "{name}"', 'on_crash = "preserve"', *config)) + "\n")
+        self.run(f"xl create {'-p ' if paused else ''}/tmp/{name}.cfg", timeout=90)
         return self.guest(name)
 
     def save_evidence(self, folder: Path) -> None:

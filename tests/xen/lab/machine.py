@@ -23,7 +23,8 @@ from .recipes.hypervisor import HYPERVISOR
 from .recipes.initrd import DOM0_INITRD
 
 # Richer processor models crash or hang dom0 in emulation; a second processor is slower than one on a busy machine.
-CPU = "qemu64,+pdpe1gb"
+# svm and npt let Xen run PVH guests.
+CPU = "qemu64,+pdpe1gb,+svm,+npt"
 MEMORY_MB = 3072
 DOM0_MB = 1024
 XEN_OPTIONS = f"console=com1 com1=115200,8n1 bootscrub=0 dom0_mem={DOM0_MB}M,max:{DOM0_MB}M gnttab_max_frames=256"

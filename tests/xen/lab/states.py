@@ -3,7 +3,7 @@
 
 base     dom0 with xenstored and xenconsoled, and two diskless PV guests at their shells: g1 with one processor,
          g2 with two (a guest negotiates at most one queue per processor)
-staged   base with the project installed in dom0 and its imports warm
+staged   base with the project installed in dom0, and its modules imported by dom0's agent
 """
 
 from collections.abc import Callable
@@ -12,12 +12,17 @@ from pathlib import Path
 from .cache import Artefact
 from .dom0 import Dom0
 from .machine import Machine, qemu_version
-from .recipes.dom0_image import dom0_image
+from .recipes.dom0_image import SITE_PACKAGES, dom0_image
 from .recipes.initrd import DOM0_INITRD
 from .recipes.project import project
+from .recipes.wheels import PROJECT
 
 HERE = Path(__file__).parent
-WARM_IMPORTS = "textual.app, textual.widgets, rich.table, cffi, tomli"
+PACKAGE = PROJECT / "usblkback_tui"
+UNUSED = frozenset({"ui", "sim", "demo.py", "tui.py", "build.py"})
+PROTOTYPES = "usblkback_tui.engine.host.xen.libs:_ffi"
+"""Parses the prototypes of Xen's libraries, which takes longer than the imports."""
+SCREEN_IMPORTS = "textual.app, textual.widgets, rich.table"
 
 
 def make_base(folder: Path) -> None:
@@ -36,9 +41,17 @@ def make_staged(folder: Path) -> None:
         dom0 = Dom0(machine)
         dom0.write_file("/tmp/project.tar", (project().get() / "project.tar").read_bytes())
         dom0.run("tar -C / -xf /tmp/project.tar && rm /tmp/project.tar")
-        dom0.run(f"python3 -c 'import {WARM_IMPORTS}'")
-        dom0.run("usblkback-tui --help >/dev/null")
+        dom0.run(f"python3 -c 'import {SCREEN_IMPORTS}'")  # from now on in the page cache
+        warm = f"/{SITE_PACKAGES} usblkback_tui.cli:main {PROTOTYPES} {' '.join(_modules())}"
+        machine.link.start("warm", warm.encode(), "warm the project's imports").wait(120, check=True)
         machine.freeze(folder / "devices")
+
+
+def _modules() -> list[str]:
+    """What commands without a screen import on Xen."""
+    files = (path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
+    parts = [file.with_suffix("").parts for file in files if not UNUSED & {*file.parts}]
+    return sorted(".".join(names) for names in parts if not names[-1].startswith("__"))
 
 
 def base() -> Artefact:

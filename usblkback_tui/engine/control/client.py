@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
-from usblkback_tui.engine.control.codec import CodecError, decode
+from usblkback_tui.engine.control.codec import CodecError, decode, encode
 from usblkback_tui.engine.control.wire import MAX_REPLY, VERSION, Lines, WireError, peer_of
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
@@ -68,6 +68,10 @@ class RemoteBackend:
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
         """See Backend."""
         return self._ask(DiskView, "attach", {**_attach_args(request), "wait": wait}, wait=wait + GRACE)
+
+    def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
+        """See Backend."""
+        return self._ask(DiskView, "resize", {"domain": domain, "vdev": vdev, "sectors": sectors}, wait=GRACE)
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """See Backend."""
@@ -245,4 +249,10 @@ class _Refused(Exception):
 
 
 def _attach_args(request: AttachRequest) -> dict[str, Any]:
-    return {"domain": request.domain, "image": request.image, "vdev": request.vdev, "mode": request.mode}
+    return {
+        "domain": request.domain,
+        "image": request.image,
+        "vdev": request.vdev,
+        "mode": request.mode,
+        "options": encode(request.options),
+    }

@@ -43,10 +43,32 @@ def disk_json(disk: DiskView) -> dict[str, Any]:
         "mode": disk.mode,
         "kind": disk.kind,
         "sectors": disk.sectors,
+        "sector_size": disk.sector_size,
+        "device_type": disk.device_type,
+        "direct": disk.direct,
         "frontend_state": disk.frontend_state.word,
         "backend_state": disk.backend_state.word,
         "online": disk.online,
         "queues": len(disk.rings),
+        "limits": {
+            "queues": disk.limits.queues,
+            "ring_pages": disk.limits.ring_pages,
+            "segments": disk.limits.segments,
+            "persistent_pages": disk.limits.persistent_pages,
+        },
+        "rings": [
+            {
+                "index": ring.index,
+                "pages": ring.pages,
+                "slots": ring.slots,
+                "protocol": ring.protocol,
+                "grant_mode": ring.grant_mode,
+                "io_engine": ring.io_engine,
+                "in_flight": ring.counters.in_flight,
+                "grants_mapped": ring.counters.grants_mapped,
+            }
+            for ring in disk.rings
+        ],
         "reads": counters.reads,
         "writes": counters.writes,
         "flushes": counters.flushes,

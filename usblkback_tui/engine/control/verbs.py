@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from usblkback_tui import __version__
 from usblkback_tui.engine.api import AttachRequest, Backend
 from usblkback_tui.engine.control.codec import CodecError, decode, encode
 from usblkback_tui.engine.control.status import status_json
+from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.protocol.errors import UserError
 
 MAX_WAIT = 86400
@@ -49,11 +50,21 @@ class AttachArgs:
     vdev: str
     mode: str = "w"
     wait: float = 0.0
+    options: DiskOptions = field(default_factory=DiskOptions)
 
     @property
     def request(self) -> AttachRequest:
         """The same as the engine takes it."""
-        return AttachRequest(self.domain, self.image, self.vdev, self.mode)
+        return AttachRequest(self.domain, self.image, self.vdev, self.mode, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeArgs:
+    """``resize``; ``sectors`` of 512 bytes, null for the size the image has."""
+
+    domain: str
+    vdev: str
+    sectors: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,10 @@ VERBS: dict[str, tuple[type[Any], Callable[[Backend, Any], Any]]] = {
     "events": (EventsArgs, lambda backend, args: encode(backend.events(args.after))),
     "plan": (AttachArgs, lambda backend, args: encode(backend.plan(args.request))),
     "attach": (AttachArgs, _attach),
+    "resize": (
+        ResizeArgs,
+        lambda backend, args: encode(backend.resize(args.domain, args.vdev, args.sectors)),
+    ),
     "detach": (DetachArgs, _detach),
     "next_vdev": (NextVdevArgs, lambda backend, args: backend.next_vdev(args.domain)),
     "requests": (

@@ -20,6 +20,10 @@ SOURCES = [
     "io.c",
     "io_sync.c",
     "io_null.c",
+    "io_mmap.c",
+    "io_uring.c",
+    "io_auto.c",
+    "guard.c",
 ]
 
 flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]

@@ -26,6 +26,20 @@ static ssize_t move(int fd, const struct iovec *iov, int nr, off_t offset, bool 
 	return write ? pwritev(fd, iov, nr, offset) : preadv(fd, iov, nr, offset);
 }
 
+/* Forget the first bytes of a vector. */
+void usblk_iov_skip(struct iovec **iov, int *nr, size_t bytes)
+{
+	while (*nr > 0 && bytes >= (*iov)->iov_len) {
+		bytes -= (*iov)->iov_len;
+		(*iov)++;
+		(*nr)--;
+	}
+	if (bytes) {
+		(*iov)->iov_base = (char *)(*iov)->iov_base + bytes;
+		(*iov)->iov_len -= bytes;
+	}
+}
+
 /* Move all of iov; a short transfer goes on where it stopped, an end of file is EIO. */
 int usblk_sync_transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool write)
 {
@@ -40,15 +54,7 @@ int usblk_sync_transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool
 		if (n == 0)
 			return EIO;
 		offset += (uint64_t)n;
-		while (nr > 0 && (size_t)n >= iov->iov_len) {
-			n -= (ssize_t)iov->iov_len;
-			iov++;
-			nr--;
-		}
-		if (n) {
-			iov->iov_base = (char *)iov->iov_base + n;
-			iov->iov_len -= (size_t)n;
-		}
+		usblk_iov_skip(&iov, &nr, (size_t)n);
 	}
 	return 0;
 }

@@ -50,6 +50,7 @@ struct usblk_ring {
 	int stopping, trimming;		/* asked for by other threads */
 	bool notify_failed;
 	bool masked;			/* we took an event and have not unmasked the port since */
+	bool stale;			/* the engine may yet tell of an event that ring->wait() took */
 
 	struct usblk_poller poller;
 	struct usblk_log log;
@@ -70,7 +71,7 @@ static void publish(struct usblk_ring *ring)
 	if (old == new)
 		return;
 	__atomic_store_n(&ring->shared->rsp_prod, new, __ATOMIC_RELEASE);
-	ring->rsp_published = new;
+	__atomic_store_n(&ring->rsp_published, new, __ATOMIC_RELAXED);
 	/* the frontend sets rsp_event, then looks at rsp_prod once more: ours must be visible before we look at his */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	event = __atomic_load_n(&ring->shared->rsp_event, __ATOMIC_RELAXED);
@@ -210,7 +211,13 @@ static void reap(struct usblk_ring *ring)
 	if (ring->alone && ring->nr_free + 1 == ring->nr_reqs) {
 		req = ring->alone;
 		ring->alone = NULL;
-		submit(ring, req);
+		if (usblk_vbd_poisoned(ring->vbd)) {	/* by a flush it waited for */
+			usblk_grants_put(ring->grants, req, false);
+			stat_add(&ring->log.stats.refused, 1);
+			answer(ring, req, BLKIF_RSP_ERROR);
+		} else {
+			submit(ring, req);
+		}
 	}
 }
 
@@ -256,7 +263,7 @@ static int64_t drain(struct usblk_ring *ring)
 		memcpy(slot, shared, ring->layout->slot_size);
 		/* from here on only the copy exists: the compiler must not read the slot again */
 		__asm__ volatile("" : : : "memory");
-		ring->req_cons++;
+		__atomic_store_n(&ring->req_cons, ring->req_cons + 1, __ATOMIC_RELAXED);
 		req = ring->free[--ring->nr_free];
 		usblk_req_parse(req, slot, ring->layout);
 		if (req->op != BLKIF_OP_DISCARD)
@@ -312,38 +319,55 @@ static bool poll_ring(struct usblk_ring *ring)
 	return false;
 }
 
+/* An event was taken, which masks its port: a set of enum usblk_wake, or -1. */
+static int took_event(struct usblk_ring *ring, int port)
+{
+	if (port < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if ((uint32_t)port == ring->config.channel_port) {
+		ring->masked = true;
+		return USBLK_WAKE_CHANNEL;
+	}
+	return ring->unmask((void *)ring->config.channel_handle, (uint32_t)port) ? -1 : USBLK_WAKE_STOP;
+}
+
 /* Sleep until the guest, the image or another thread wants something: a set of enum usblk_wake, or -1. */
 static int sleep_ring(struct usblk_ring *ring)
 {
 	void *channel = (void *)ring->config.channel_handle;
-	int wake, port;
+	struct usblk_io *io = ring->io;
+	int wake, event;
 
-	if (ring->wait && ring->io->fd < 0) {
-		port = ring->wait(channel);
-		if (port < 0)
-			return errno == EINTR || errno == EAGAIN ? 0 : -1;
-		if ((uint32_t)port == ring->config.channel_port) {
-			ring->masked = true;
-			return USBLK_WAKE_CHANNEL;
-		}
-		return ring->unmask(channel, (uint32_t)port) ? -1 : USBLK_WAKE_STOP;
+	if (ring->wait && io->fd < 0) {
+		ring->stale = true;
+		return took_event(ring, ring->wait(channel));
 	}
-	wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, ring->io->fd);
-	if (wake > 0 && (wake & USBLK_WAKE_STOP))
+	if (io->fd >= 0 && io->wait)
+		wake = io->wait(io, ring->stop_fd, ring->config.channel_fd);
+	else
+		wake = usblk_wait(ring->stop_fd, ring->config.channel_fd, io->fd);
+	if (wake < 0)
+		return -1;
+	if (wake & USBLK_WAKE_STOP)
 		usblk_stop_clear(ring->stop_fd);
-	if (wake > 0 && (wake & USBLK_WAKE_CHANNEL)) {
-		if (ring->pending(channel) >= 0)
-			ring->masked = true;
-		else if (errno != EAGAIN && errno != EINTR)
-			return -1;
+	if (!(wake & USBLK_WAKE_CHANNEL))
+		return wake;
+	/* where the channel can be slept on, asking for an event that is not there sleeps, and I/O is under way */
+	if (ring->stale) {
+		ring->stale = false;
+		if (!usblk_readable(ring->config.channel_fd))
+			return wake & ~USBLK_WAKE_CHANNEL;
 	}
-	return wake;
+	event = took_event(ring, ring->pending(channel));
+	return event < 0 ? -1 : (wake & ~USBLK_WAKE_CHANNEL) | event;
 }
 
 /* The image still works on requests and on the guest's pages: nothing may be given back before it has finished. */
 static enum usblk_end settle(struct usblk_ring *ring, enum usblk_end why)
 {
 	while (reap(ring), ring->nr_free != ring->nr_reqs) {
+		if (ring->io->kick)
+			ring->io->kick(ring->io);
 		if (usblk_wait(-1, -1, ring->io->fd) < 0)
 			usblk_relax();
 	}
@@ -372,7 +396,7 @@ int usblk_ring_run(struct usblk_ring *ring)
 		}
 		if (__atomic_exchange_n(&ring->trimming, 0, __ATOMIC_RELAXED))
 			usblk_grants_trim(ring->grants);
-		if (taken && poll_ring(ring))
+		if (taken && ring->io->fd < 0 && poll_ring(ring))
 			continue;
 		if (has_room(ring) && !stop_asked(ring) && arm(ring))
 			continue;

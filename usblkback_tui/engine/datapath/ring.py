@@ -35,7 +35,7 @@ class IoEngine(Enum):
     """preadv and pwritev in the ring's own thread."""
     IO_URING = "io_uring"
     MMAP = "mmap"
-    """Cached reads from a guarded mapping, everything else as ``SYNC``."""
+    """Cached reads and writes through a guarded mapping, everything else as ``SYNC``."""
     NULL = "null"
     """Moves nothing: for measuring the rest."""
 

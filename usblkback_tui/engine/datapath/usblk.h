@@ -70,6 +70,9 @@ struct usblk_req {
 	uint32_t nr_held;
 	void *buffer;		/* our own memory that grant copy fills; kept between requests */
 	size_t buffer_size;
+	/* for an engine that has it under way */
+	struct usblk_req *next;
+	int result;
 };
 
 struct usblk_grants;
@@ -120,22 +123,33 @@ void usblk_grants_drop_buffer(struct usblk_grants *grants, struct usblk_req *req
 #define USBLK_IO_QUEUED (-1)
 
 struct usblk_io {
-	int kind;		/* enum usblk_io_kind */
+	int kind;		/* enum usblk_io_kind: what is in use now */
 	uint32_t depth;		/* requests it can have under way at a time */
-	int fd;			/* to poll for completions; -1 when submit() always finishes */
+	int fd;			/* to poll for completions; -1 while nothing is under way */
 	int (*submit)(struct usblk_io *io, struct usblk_req *req);
 	void (*kick)(struct usblk_io *io);
 	struct usblk_req *(*reap)(struct usblk_io *io, int *error);
+	/* kick and sleep while something is under way: a set of usblk_wake, or -1; NULL: usblk_wait() does it */
+	int (*wait)(struct usblk_io *io, int stop_fd, int channel_fd);
 	void (*destroy)(struct usblk_io *io);
 };
 
 struct usblk_io *usblk_io_create(enum usblk_io_kind kind, const struct usblk_vbd *vbd);	/* never NULL but for memory */
 struct usblk_io *usblk_io_sync_create(const struct usblk_vbd *vbd);
 struct usblk_io *usblk_io_null_create(const struct usblk_vbd *vbd);
+/* These give NULL where the image, or the kernel, cannot be used so. */
+struct usblk_io *usblk_io_mmap_create(const struct usblk_vbd *vbd);
+struct usblk_io *usblk_io_uring_create(const struct usblk_vbd *vbd);
+struct usblk_io *usblk_io_auto_create(const struct usblk_vbd *vbd);
 
 /* io_sync.c, for the other engines too: do a request, or move bytes, in this thread; an errno or 0 */
 int usblk_sync_request(const struct usblk_vbd *vbd, struct usblk_req *req);
 int usblk_sync_transfer(int fd, struct iovec *iov, int nr, uint64_t offset, bool write);
+void usblk_iov_skip(struct iovec **iov, int *nr, size_t bytes);
+
+/* guard.c */
+void usblk_guard_install(void);
+int usblk_guarded_copy(const struct iovec *iov, int nr, uint8_t *map, size_t length, bool write);
 
 /* log.c */
 struct usblk_log {
@@ -164,6 +178,7 @@ bool usblk_poller_preempted(struct usblk_poller *poller, uint64_t before, uint64
 enum usblk_wake { USBLK_WAKE_STOP = 1, USBLK_WAKE_CHANNEL = 2, USBLK_WAKE_IO = 4 };
 
 int usblk_wait(int stop_fd, int channel_fd, int io_fd);	/* a set of usblk_wake, or -1 */
+bool usblk_readable(int fd);
 int usblk_stop_create(void);
 void usblk_stop_signal(int fd);
 void usblk_stop_clear(int fd);

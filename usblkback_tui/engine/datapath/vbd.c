@@ -32,12 +32,16 @@ void usblk_budget_destroy(struct usblk_budget *budget)
 /* One more page may stay mapped. */
 bool usblk_budget_take(struct usblk_budget *budget)
 {
+	uint32_t used;
+
 	if (!budget)
 		return true;
-	if (__atomic_add_fetch(&budget->used, 1, __ATOMIC_RELAXED) <= budget->limit)
-		return true;
-	usblk_budget_give(budget);
-	return false;
+	used = __atomic_load_n(&budget->used, __ATOMIC_RELAXED);
+	do {
+		if (used >= budget->limit)
+			return false;
+	} while (!__atomic_compare_exchange_n(&budget->used, &used, used + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
 }
 
 void usblk_budget_give(struct usblk_budget *budget)

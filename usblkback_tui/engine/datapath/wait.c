@@ -33,6 +33,14 @@ int usblk_wait(int stop_fd, int channel_fd, int io_fd)
 	return wake;
 }
 
+/* Whether there is something to read, or an error to be told of. */
+bool usblk_readable(int fd)
+{
+	struct pollfd look = { .fd = fd, .events = POLLIN };
+
+	return poll(&look, 1, 0) != 0;
+}
+
 int usblk_stop_create(void)
 {
 	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import mmap
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from usblkback_tui.engine.image import blockdev, locks
 from usblkback_tui.engine.image.blockdev import DiscardLimits
@@ -37,11 +39,13 @@ class RawImage:
     discard: DiscardLimits
     """Never supported when not writable."""
     logical_sector_size: int
-    """Bytes; a block device refuses direct I/O in smaller pieces."""
+    """Bytes; direct I/O in smaller pieces is refused."""
     physical_sector_size: int
     """Bytes; a smaller write costs a read of the rest.  A power of two, 512 or more."""
     sharers: tuple[locks.Holder, ...] = ()
     """Who else has it locked for reading; only without ``writable``."""
+    direct: bool = False
+    """Opened with O_DIRECT."""
     _descriptor: _Descriptor = field(default_factory=lambda: _Descriptor(-1), repr=False, compare=False)
 
     @property
@@ -60,10 +64,12 @@ class RawImage:
             os.close(fd)
 
 
-def open_image(path: str, writable: bool) -> RawImage:
+def open_image(path: str, writable: bool, *, direct: bool | None = False, sector_size: int = SECTOR) -> RawImage:
     """Open and lock ``path``; exclusively when ``writable``, beside other readers when not.
 
-    Raises UserError (key ``image``) when it is no image, has no whole number of sectors, or somebody else uses it.
+    ``direct`` opens it with O_DIRECT; None does so for a block device that takes pieces of ``sector_size`` bytes, which
+    is what the guest will be told.  Raises UserError (key ``image``, ``direct_io`` or ``sector_size``) when it is no
+    image, has no whole number of sectors, somebody else uses it, or it cannot be had like this.
     """
     path, status = look(path)
     is_block = stat.S_ISBLK(status.st_mode)
@@ -74,7 +80,12 @@ def open_image(path: str, writable: bool) -> RawImage:
             raise _error(path, f"image {path} was replaced while it was being opened", "try again")
         os.set_blocking(fd, True)  # an asynchronous engine would take O_NONBLOCK at its word
         sharers = _lock(path, fd, writable, is_block, now)
-        return _facts(path, fd, writable, is_block, sharers)
+        image = _facts(path, fd, writable, is_block, sharers)
+        if problem := sector_problem(image.sectors, sector_size, path):
+            raise problem
+        if direct is None:
+            return _direct_if_possible(image, sector_size) if is_block else image
+        return _make_direct(image, sector_size) if direct else image
     except BaseException:
         os.close(fd)
         raise
@@ -164,6 +175,8 @@ def _facts(path: str, fd: int, writable: bool, is_block: bool, sharers: tuple[lo
             size = blockdev.size(fd)
             logical, physical = blockdev.sector_sizes(fd)
             discard = blockdev.discard_limits(status.st_rdev)
+            if discard.supported and writable:
+                discard = replace(discard, secure=blockdev.secure_discard(fd))
             if writable and blockdev.read_only(status.st_rdev):
                 raise _error(path, f"block device {path} is read-only", "attach it with mode r")
         else:
@@ -182,6 +195,77 @@ def _facts(path: str, fd: int, writable: bool, is_block: bool, sharers: tuple[lo
         physical_sector_size=max(logical, physical),
         sharers=sharers,
         _descriptor=_Descriptor(fd),
+    )
+
+
+def sector_problem(sectors: int, sector_size: int, path: str) -> UserError | None:
+    """Why an image of so many 512-byte sectors cannot be a disk of larger ones; None when it can."""
+    if sectors * SECTOR % sector_size == 0:
+        return None
+    up = -(-sectors * SECTOR // sector_size) * sector_size
+    return UserError(
+        f"image {path} has {sectors * SECTOR} bytes, no whole number of {sector_size}-byte sectors",
+        fix=f"pad it (truncate -s {up} {path}), or use sector_size 512",
+        key="sector_size",
+        value=sector_size,
+    )
+
+
+def _direct_if_possible(image: RawImage, sector_size: int) -> RawImage:
+    try:
+        return _make_direct(image, sector_size)
+    except UserError:
+        fcntl.fcntl(image.fd, fcntl.F_SETFL, fcntl.fcntl(image.fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+        return image
+
+
+def _make_direct(image: RawImage, sector_size: int) -> RawImage:
+    """Switch an open image to direct I/O, after trying what its filesystem or device takes."""
+    fd, path = image.fd, image.path
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
+        with mmap.mmap(-1, mmap.PAGESIZE) as page:  # a page of our own is as aligned as a guest's
+            least = next((size for size in (SECTOR, 4096) if _reads(fd, page, size)), 0)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise _direct_error(path, f"direct I/O failed: {error.strerror}") from error
+        least = 0
+    least = max(least, image.logical_sector_size) if least else 0
+    if not least:
+        raise _direct_error(path, "its filesystem refuses direct I/O")
+    if least > sector_size:
+        raise UserError(
+            f"image {path} takes direct I/O in pieces of {least} bytes only, and the guest may ask for {sector_size}",
+            fix=f"use sector_size {least}, or attach it without direct_io",
+            key="sector_size",
+            value=sector_size,
+        )
+    return replace(
+        image,
+        direct=True,
+        logical_sector_size=least,
+        physical_sector_size=max(least, image.physical_sector_size),
+    )
+
+
+def _reads(fd: int, page: mmap.mmap, size: int) -> bool:
+    """Whether direct I/O takes so small a piece."""
+    with memoryview(page) as view, view[:size] as piece:
+        try:
+            os.preadv(fd, [piece], 0)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return False
+            raise
+    return True
+
+
+def _direct_error(path: str, reason: str) -> UserError:
+    return UserError(
+        f"image {path} cannot be opened for direct I/O: {reason}",
+        fix='set direct_io to "auto" or false',
+        key="direct_io",
+        value=True,
     )
 
 

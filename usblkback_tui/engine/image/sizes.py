@@ -38,6 +38,18 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_new_size(text: str, sectors: int) -> int:
+    """The sectors that a disk of ``sectors`` is to have: a size, or with ``+`` in front what is to be added.
+
+    Raises UserError (key ``size``).
+    """
+    text = text.strip()
+    size = sectors * SECTOR + parse_size(text[1:]) if text.startswith("+") else parse_size(text)
+    if size > MAX_BYTES:
+        raise _wrong(text, f"size {text!r} is more than a file can hold", "stay below 8 EiB")
+    return size // SECTOR
+
+
 def human_size(size: int) -> str:
     """``1.5 GiB``, ``100 MiB``, ``512 B``: at most three significant decimals, exact when they suffice."""
     power, unit = 0, "B"

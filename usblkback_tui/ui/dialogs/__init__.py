@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Modal questions: attach, detach, quit and help."""
+"""Modal questions: attach, detach, resize, quit and help."""

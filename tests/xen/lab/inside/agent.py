@@ -11,21 +11,29 @@ Both directions carry frames: a line "VERB ID LENGTH" and LENGTH bytes. The host
     kill    a signal number for all processes of a run or tty; closes an open
     put     "PATH\\0CONTENT": write a file
     clock   seconds since 1970
+    warm    "FOLDER MODULE:FUNCTION MODULE[:PREPARE] ...": import all of these, run each PREPARE once, for calls
+    call    "NAME\\0ARGUMENT\\0...": the function of warm with its arguments, in a process called NAME
 
 Each request that has an end is answered by `rc` (the exit code, or minus the signal's number); `out` carries output.
-Commands run side by side, each in its own session.
+Commands run side by side, each in its own session.  A call is a fork of this process, which has everything imported:
+it begins at once, where under emulation an interpreter and its imports take 10 s and more.
 This file runs alone in dom0, on the standard library; the host imports the framing from it.
 """
 
 import fcntl
+import gc
+import importlib
 import os
 import select
 import signal
 import struct
+import sys
 import termios
 import time
+import traceback
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 PORT = "lab"
 Frame = tuple[str, int, bytes]
@@ -60,6 +68,7 @@ class Agent:
         self._idents: dict[int, int] = {}  # process -> request
         self._outputs: dict[int, int] = {}  # file descriptor -> request
         self._terminals: dict[int, int] = {}  # request -> file descriptor that takes input
+        self._function: Callable[[list[str]], int] | None = None  # what a call runs
 
     def serve(self) -> None:
         children, wakeup = os.pipe()
@@ -122,21 +131,48 @@ class Agent:
             elif verb == "clock":
                 time.clock_settime(time.CLOCK_REALTIME, float(payload))
                 self._send("rc", ident, b"0")
-        except (OSError, KeyError) as error:
+            elif verb == "warm":
+                folder, function, *modules = payload.decode().split()
+                self._warm(folder, function, modules)
+                self._send("rc", ident, b"0")
+            elif verb == "call":
+                self._call(ident, payload.decode().split("\0"))
+        except (OSError, KeyError, ImportError) as error:
             self._send("out", ident, f"agent: {verb}: {error}\n".encode())
             self._send("rc", ident, b"126")
 
     def _run(self, ident: int, command: bytes) -> None:
+        if self._fork(ident) == 0:
+            os.execv("/bin/sh", ["sh", "-c", os.fsdecode(command)])
+
+    def _warm(self, folder: str, function: str, modules: list[str]) -> None:
+        if folder not in sys.path:
+            sys.path.append(folder)  # this interpreter was started without `site`
+        self._function = _imported(function)
+        for module in modules:
+            _imported(module)()
+        gc.freeze()  # a child that collects garbage would copy all pages
+
+    def _call(self, ident: int, words: list[str]) -> None:
+        if self._function is None:
+            raise KeyError("nothing was warmed")
+        if self._fork(ident) == 0:
+            _become_program(self._function, words)
+
+    def _fork(self, ident: int) -> int:
+        """Start a child without input whose output is the request's; 0 in the child."""
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.setsid()
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-            _become_shell(writing, command)
+            _settle(writing)
+            return 0
         os.close(writing)
         os.set_blocking(reading, False)
         self._idents[pid] = ident
         self._watch(ident, reading, takes_input=False)
+        return pid
 
     def _run_in_terminal(self, ident: int, rows: int, columns: int, command: bytes) -> None:
         master, slave = os.openpty()
@@ -146,7 +182,8 @@ class Agent:
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             os.dup2(slave, 0)
-            _become_shell(slave, command)
+            _settle(slave)
+            os.execv("/bin/sh", ["sh", "-c", os.fsdecode(command)])
         os.close(slave)
         os.set_blocking(master, False)
         self._idents[pid] = ident
@@ -212,12 +249,37 @@ class Agent:
             self._send("rc", ident, b"%d" % os.waitstatus_to_exitcode(status))
 
 
-def _become_shell(output: int, command: bytes) -> None:
+def _imported(name: str) -> Callable[..., Any]:
+    """What MODULE:FUNCTION names; of a module alone, something that does nothing."""
+    module, _, function = name.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, function) if function else lambda: None
+
+
+def _settle(output: int) -> None:
+    """In a child: nothing but input and output is open."""
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.closerange(3, 256)
     os.chdir("/root")
-    os.execv("/bin/sh", ["sh", "-c", os.fsdecode(command)])
+
+
+def _become_program(function: Callable[[list[str]], int], words: list[str]) -> NoReturn:
+    """In a child: run it as its own program would, to the end that every interpreter has."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with open("/proc/self/comm", "w") as file:
+        file.write(words[0])
+    sys.argv = words
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    try:
+        code = function(words[1:])
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.exit(code)  # nothing above us catches it: threads are joined and output is flushed
 
 
 def _window(rows: int, columns: int) -> bytes:

@@ -4,7 +4,7 @@
 hypervisor ─┬─ dom0_initrd ───────────────┐
             ├─ guest_initrd ── fio        │
             │      │                      ├─ states.BASE ── states.STAGED
-rootfs ─────┴─ dom0_image ── wheels ──────┘                     │
+rootfs ─────┴─ dom0_image ── wheels, grub ┘                     │
                                                   project ──────┘
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""dom0's root image: the Debian tree, kernel modules, Python dependencies, and the guests' kernel in /lab.
+"""dom0's root image: the Debian tree, kernel modules, Python dependencies, and the guests' kernels in /lab.
 
 An uncompressed erofs: nothing has to be unpacked by the emulated processor.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..cache import Artefact
 from ..host import PYTHON, sh
+from .grub import GRUB, KERNEL
 from .hypervisor import HYPERVISOR, kernel_version, module_files, modules_root
 from .initrd import GUEST_INITRD, INSIDE
 from .rootfs import ROOTFS
@@ -30,7 +31,8 @@ def make(folder: Path) -> None:
     shutil.copytree(wheels().get(), root / SITE_PACKAGES, dirs_exist_ok=True, symlinks=True)
     lab = root / "lab"
     lab.mkdir()
-    for file in (HYPERVISOR.get() / "vmlinux", GUEST_INITRD.get() / "initrd.gz", *(INSIDE / n for n in IN_DOM0)):
+    kernels = (HYPERVISOR.get() / "vmlinux", GUEST_INITRD.get() / "initrd.gz", GRUB.get() / KERNEL)
+    for file in (*kernels, *(INSIDE / name for name in IN_DOM0)):
         shutil.copy(file, lab)
     (root / "etc" / "hostname").write_text("dom0\n")
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost dom0\n")
@@ -54,4 +56,4 @@ def _add_modules(root: Path) -> None:
 
 def dom0_image() -> Artefact:
     inside = tuple(INSIDE / name for name in IN_DOM0)
-    return Artefact("dom0-image", make, inputs=(HYPERVISOR, GUEST_INITRD, ROOTFS, wheels(), *inside))
+    return Artefact("dom0-image", make, inputs=(HYPERVISOR, GUEST_INITRD, GRUB, ROOTFS, wheels(), *inside))

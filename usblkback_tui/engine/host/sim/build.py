@@ -14,7 +14,7 @@ from cffi import FFI
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[3]
 _HEADERS = ("sim.h", "guest/blkfront.h")
-_SOURCES = ("hypervisor.c", "guest/blkfront.c")
+_SOURCES = ("hypervisor.c", *(f"guest/{part}.c" for part in ("blkfront", "load", "notes", "pages")))
 _FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra"]
 
 

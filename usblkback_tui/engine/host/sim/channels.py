@@ -30,6 +30,8 @@ class SimChannel:
             pending=address_of("sim_channel_pending"),
             unmask=address_of("sim_channel_unmask"),
             notify=address_of("sim_channel_notify"),
+            wait=address_of("sim_channel_wait"),
+            poke_port=lib.SIM_POKE_PORT,
         )
 
     def close(self) -> None:

@@ -412,13 +412,14 @@ int sim_grants_copy(void *handle, uint32_t count, sim_copy_segment *segments)
 struct sim_channel {
 	int to_us;
 	int to_them;
+	int poke; /* ends a sleep of ours, see sim_channel_wait() */
 	int poll;
 	uint32_t port;
 };
 
 static int arm(sim_channel *channel, int operation)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u32 = channel->port };
 
 	return epoll_ctl(channel->poll, operation, channel->to_us, &event);
 }
@@ -427,6 +428,7 @@ static int arm(sim_channel *channel, int operation)
 sim_channel *sim_channel_open(int to_us, int to_them, uint32_t port)
 {
 	sim_channel *channel = calloc(1, sizeof(*channel));
+	struct epoll_event poke = { .events = EPOLLIN, .data.u32 = SIM_POKE_PORT };
 	eventfd_t lost;
 
 	if (!channel)
@@ -435,7 +437,9 @@ sim_channel *sim_channel_open(int to_us, int to_them, uint32_t port)
 	channel->to_us = dup(to_us);
 	channel->to_them = dup(to_them);
 	channel->poll = epoll_create1(EPOLL_CLOEXEC);
-	if (channel->to_us < 0 || channel->to_them < 0 || channel->poll < 0 || arm(channel, EPOLL_CTL_ADD)) {
+	channel->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (channel->to_us < 0 || channel->to_them < 0 || channel->poll < 0 || channel->poke < 0 ||
+	    arm(channel, EPOLL_CTL_ADD) || epoll_ctl(channel->poll, EPOLL_CTL_ADD, channel->poke, &poke)) {
 		sim_channel_close(channel);
 		return NULL;
 	}
@@ -449,6 +453,8 @@ void sim_channel_close(sim_channel *channel)
 {
 	if (channel->poll >= 0)
 		close(channel->poll);
+	if (channel->poke >= 0)
+		close(channel->poke);
 	if (channel->to_us >= 0)
 		close(channel->to_us);
 	if (channel->to_them >= 0)
@@ -461,25 +467,39 @@ int sim_channel_fd(sim_channel *channel)
 	return channel->poll;
 }
 
+static int take_event(sim_channel *channel, int timeout)
+{
+	struct epoll_event event;
+	eventfd_t count;
+	int rc = epoll_wait(channel->poll, &event, 1, timeout);
+
+	if (rc != 1) {
+		if (!rc)
+			errno = EAGAIN;
+		return -1;
+	}
+	(void)!eventfd_read(event.data.u32 == channel->port ? channel->to_us : channel->poke, &count);
+	return (int)event.data.u32;
+}
+
 /* The port that has an event, masking it; -1 with EAGAIN when there is none. */
 int sim_channel_pending(void *handle)
 {
-	sim_channel *channel = handle;
-	struct epoll_event event;
-	eventfd_t count;
+	return take_event(handle, 0);
+}
 
-	if (epoll_wait(channel->poll, &event, 1, 0) != 1) {
-		errno = EAGAIN;
-		return -1;
-	}
-	(void)!eventfd_read(channel->to_us, &count);
-	return (int)channel->port;
+/* The same, but sleep until there is one; notifying SIM_POKE_PORT is one. */
+int sim_channel_wait(void *handle)
+{
+	return take_event(handle, -1);
 }
 
 int sim_channel_unmask(void *handle, uint32_t port)
 {
 	sim_channel *channel = handle;
 
+	if (port == SIM_POKE_PORT)
+		return 0;
 	if (port != channel->port) {
 		errno = EINVAL;
 		return -1;
@@ -491,6 +511,8 @@ int sim_channel_notify(void *handle, uint32_t port)
 {
 	sim_channel *channel = handle;
 
+	if (port == SIM_POKE_PORT)
+		return eventfd_write(channel->poke, 1);
 	if (port != channel->port) {
 		errno = EINVAL;
 		return -1;

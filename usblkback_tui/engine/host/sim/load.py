@@ -16,14 +16,20 @@ class Load:
     block_bytes: int = 4096
     """A multiple of 512; more than the negotiated maximum is cut to it."""
     depth: int = 8
+    """Requests under way at once, over all queues of the disk."""
     rate: int = 0
     """Requests a second at most; 0 is as fast as it goes."""
     span_bytes: int = 0
     """Use only the start of the disk; 0 is all of it."""
     flush_every: int = 0
     """A flush after so many writes; 0 is never."""
+    fua_every: int = 0
+    """A write that is durable when it is done (FUA) after so many writes; 0 is never.  Where only barriers are offered
+    it is a barrier with data if it fits 11 pages, else a write and a flush after it."""
     discard_every: int = 0
-    """A discard after so many writes, where the backend offers it; 0 is never."""
+    """A discard after so many writes, where the backend offers it; 0 is never.  Whole units of its granularity."""
+    secure_every: int = 0
+    """A secure one of so many discards, where the backend offers it; 0 is never."""
     sequential: bool = False
     verify: bool = True
     """Mark what is written and compare what is read."""
@@ -48,14 +54,21 @@ class GuestOptions:
     """The machine and its frontend driver."""
 
     memory_mib: int = 64
+    """A load takes a page for each 4 KiB it has under way, and keeps it."""
+    vcpus: int = 4
+    """A disk never has more queues than these."""
     persistent: bool = True
     """blkfront's feature_persistent: offer to keep grants."""
     protocol: str = "x86_64-abi"
     """Or ``x86_32-abi``; empty: the key is not written and the layout is x86_64."""
     max_segments: int = 32
-    """blkfront's max_indirect_segments, which is 32 in Linux; at most 256."""
+    """blkfront's max_indirect_segments, which is 32 in Linux; at most 4096."""
     ring_order: int = 0
-    """blkfront's max_ring_page_order: rings of ``1 << ring_order`` pages where the backend offers them."""
+    """blkfront's max_ring_page_order: rings of ``1 << ring_order`` pages where the backend offers them; at most 4."""
+    ring_keys: str = "order"
+    """The keys for rings of several pages: ``order`` (ring-page-order), as Linux, or ``pages`` (num-ring-pages)."""
+    max_queues: int = 1
+    """blkfront's max_queues, which is 4 in Linux; at most ``vcpus`` and 16."""
     closing: str = "dead"
     """What a backend's Closing finds: ``dead`` gives the disk up at once, as current kernels do; ``busy`` refuses while
     there is load, with "Device in use; refusing to close", as older ones; ``unmounted`` ends the load first."""
@@ -68,6 +81,8 @@ class DiskReport:
     """Counters of one disk since the guest was added; they go on over reconnects and reboots."""
 
     vdev: str
+    queues: int = 0
+    """Queues of the last connection."""
     reads: int = 0
     writes: int = 0
     flushes: int = 0
@@ -91,6 +106,8 @@ class DiskReport:
     """Where the last mismatch was."""
     p50_us: float = 0.0
     p99_us: float = 0.0
+    by_queue: tuple[int, ...] = ()
+    """Requests that each queue saw answered well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from usblkback_tui.engine.host.sim import wire
 from usblkback_tui.engine.host.sim.domains import GRANT_PAGES, SimDomain
 from usblkback_tui.engine.host.sim.hypervisor import Hypervisor
 from usblkback_tui.engine.host.sim.load import DiskReport, GuestOptions, Load, Report
-from usblkback_tui.engine.host.sim.report import NOTEBOOK_BYTES, read_book
+from usblkback_tui.engine.host.sim.report import BOOK_BYTES, NOTEBOOK_BYTES, read_book
 from usblkback_tui.engine.host.sim.service import GuestService
 from usblkback_tui.engine.settings import GuestSettings
 from usblkback_tui.protocol.states import XenbusState
@@ -115,7 +115,7 @@ class SimGuest:
 
     def verify(self, vdev: str | None = None, timeout: float = 120.0) -> Report:
         """Stop the load, read back every block ever written and compare it.  Raises HostError."""
-        self.stop_load(vdev)
+        self.stop_load(vdev, timeout)
         before = self.stats()
         self._order("verify", vdev=vdev, timeout=timeout)
         after = self.stats()
@@ -211,7 +211,7 @@ class SimGuest:
             if devid not in self._books:
                 fd = os.memfd_create(f"notebook-{self.name}-{devid}", os.MFD_CLOEXEC)
                 os.ftruncate(fd, NOTEBOOK_BYTES)
-                self._books[devid] = fd, mmap.mmap(fd, mmap.PAGESIZE * 2)
+                self._books[devid] = fd, mmap.mmap(fd, BOOK_BYTES)
             return self._books[devid][0]
 
 

@@ -10,34 +10,32 @@ from usblkback_tui.engine.host.sim.load import DiskReport
 
 NR_NOTES = 1 << 24
 """Granules with a note: 64 GiB of 4 KiB each.  The file is sparse."""
-NOTEBOOK_BYTES = lib.FRONT_BOOK_BYTES + NR_NOTES * 8
+BOOK_BYTES: int = lib.FRONT_BOOK_BYTES
+"""The part of a notebook before the notes."""
+NOTEBOOK_BYTES = BOOK_BYTES + NR_NOTES * 8
+_SUMS = (
+    *("reads", "writes", "flushes", "discards", "bytes_read", "bytes_written", "errors", "mismatches", "verified"),
+    *("unsupported", "notifies", "wakes", "persistent"),
+)
+"""Counters that are the same in the notebook and in a report."""
 
 
 def read_book(vdev: str, book: mmap.mmap) -> DiskReport:
     """The counters as they are now; each is right, though not all are of the same moment."""
     with ffi.from_buffer(book) as buffer:
-        stats = ffi.cast("front_book *", buffer).stats
-        buckets = list(stats.latency)
+        pointer = ffi.cast("front_book *", buffer)
+        queues = [pointer.stats[i] for i in range(max(pointer.most_queues, 1))]
+        buckets = [sum(counts) for counts in zip(*(list(queue.latency) for queue in queues), strict=True)]
         return DiskReport(
             vdev=vdev,
-            reads=stats.reads,
-            writes=stats.writes,
-            flushes=stats.flushes,
-            discards=stats.discards,
-            bytes_read=stats.bytes_read,
-            bytes_written=stats.bytes_written,
-            errors=stats.errors,
-            mismatches=stats.mismatches,
-            verified=stats.verified,
-            unsupported=stats.unsupported,
-            notifies=stats.notifies,
-            wakes=stats.wakes,
-            in_flight=stats.inflight,
-            persistent=stats.persistent,
-            fault=_fault(stats.fault, stats.fault_id, stats.fault_value),
-            bad_sector=stats.bad_sector,
+            queues=pointer.queues,
+            **{name: sum(int(getattr(queue, name)) for queue in queues) for name in _SUMS},
+            in_flight=sum(queue.inflight for queue in queues),
+            fault=next(filter(None, (_fault(q.fault, q.fault_id, q.fault_value) for q in queues)), ""),
+            bad_sector=pointer.bad_sector,
             p50_us=percentile_us(buckets, 0.5),
             p99_us=percentile_us(buckets, 0.99),
+            by_queue=tuple(queue.reads + queue.writes + queue.flushes + queue.discards for queue in queues),
         )
 
 

@@ -64,10 +64,13 @@ int sim_grants_copy(void *handle, uint32_t count, sim_copy_segment *segments);
 /* One bound end of an event channel. */
 typedef struct sim_channel sim_channel;
 
+enum { SIM_POKE_PORT = 0x7fffffff };
+
 sim_channel *sim_channel_open(int to_us, int to_them, uint32_t port);
 void sim_channel_close(sim_channel *channel);
 int sim_channel_fd(sim_channel *channel);
 int sim_channel_pending(void *handle);
+int sim_channel_wait(void *handle);
 int sim_channel_unmask(void *handle, uint32_t port);
 int sim_channel_notify(void *handle, uint32_t port);
 

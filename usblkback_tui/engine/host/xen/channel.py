@@ -9,9 +9,16 @@ import os
 from usblkback_tui.engine.host.seam import ChannelOps, HostError
 from usblkback_tui.engine.host.xen.libs import XenLibs
 
+DOMID_SELF = 0x7FF0
+"""Our own domain, whatever its number (xen/include/public/xen.h)."""
+
 
 class XenChannel:
-    """A bound interdomain event channel."""
+    """A bound interdomain event channel.
+
+    Its ring's thread sleeps in read(2) on the handle, which saves it a poll(2) for each event.  What other threads want
+    of it comes through a second channel that begins and ends in our own domain, so that it ends the same read.
+    """
 
     def __init__(self, libs: XenLibs, domid: int, port: int) -> None:
         """Bind ``domid``'s ``port``.  Raises HostError."""
@@ -29,7 +36,9 @@ class XenChannel:
             self._handle = None
             raise _error(f"{what} cannot be bound", number)
         fd = lib.xenevtchn_fd(self._handle)
-        os.set_blocking(fd, False)  # xenevtchn_pending then says EAGAIN when a wake-up was for nothing
+        self._loop = self._bind_loop()
+        if not self._loop:
+            os.set_blocking(fd, False)  # xenevtchn_pending then says EAGAIN when a wake-up was for nothing
         self.ops = ChannelOps(
             handle=int(ffi.cast("uintptr_t", self._handle)),
             fd=fd,
@@ -37,13 +46,28 @@ class XenChannel:
             pending=libs.address(lib, "xenevtchn_pending"),
             unmask=libs.address(lib, "xenevtchn_unmask"),
             notify=libs.address(lib, "xenevtchn_notify"),
+            wait=libs.address(lib, "xenevtchn_pending") if self._loop else 0,
+            poke_port=self._loop[0] if self._loop else 0,
         )
+
+    def _bind_loop(self) -> tuple[int, ...]:
+        """Both ends of a channel to ourselves on our handle, or nothing where the hypervisor has none to give."""
+        lib, handle = self._libs.evtchn, self._handle
+        near = lib.xenevtchn_bind_unbound_port(handle, DOMID_SELF)
+        if near < 0:
+            return ()
+        far = lib.xenevtchn_bind_interdomain(handle, DOMID_SELF, near)
+        if far < 0:
+            lib.xenevtchn_unbind(handle, near)
+            return ()
+        return near, far
 
     def close(self) -> None:
         """See the seam."""
         handle, self._handle = self._handle, None
         if handle:
-            self._libs.evtchn.xenevtchn_unbind(handle, self._port)
+            for port in (*self._loop, self._port):
+                self._libs.evtchn.xenevtchn_unbind(handle, port)
             self._libs.evtchn.xenevtchn_close(handle)
 
 

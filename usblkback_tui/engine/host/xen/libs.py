@@ -54,6 +54,7 @@ xenevtchn_handle *xenevtchn_open(void *logger, unsigned int flags);
 int xenevtchn_close(xenevtchn_handle *xce);
 int xenevtchn_fd(xenevtchn_handle *xce);
 int xenevtchn_notify(xenevtchn_handle *xce, uint32_t port);
+int xenevtchn_bind_unbound_port(xenevtchn_handle *xce, uint32_t domid);
 int xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint32_t domid, uint32_t remote_port);
 int xenevtchn_unbind(xenevtchn_handle *xce, uint32_t port);
 int xenevtchn_pending(xenevtchn_handle *xce);

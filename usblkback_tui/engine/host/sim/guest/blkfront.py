@@ -2,27 +2,27 @@
 """Linux's block frontend: its half of the vbd handshake, as drivers/block/xen-blkfront.c does it.
 
 backend says     we do, in our state
-InitWait         Initialising: publish ring and port, go to Initialised
+InitWait         Initialising: publish rings and ports, go to Initialised
 Connected        before: connect, go to Connected; when connected: the size may have changed
 Closing, Closed  give the disk up, go to Closed (see ``GuestOptions.closing``)
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from usblkback_tui.engine.host.sim._sim import lib
+from usblkback_tui.engine.host.sim.guest.features import Disk, gather
 from usblkback_tui.engine.host.sim.guest.hypercalls import Hypercalls, Refused
 from usblkback_tui.engine.host.sim.guest.memory import Memory, OutOfMemory
 from usblkback_tui.engine.host.sim.guest.notebook import Notebook
-from usblkback_tui.engine.host.sim.guest.ring import BARRIER, DIRECT_SEGMENTS, FLUSH, Disk, Ring
+from usblkback_tui.engine.host.sim.guest.queues import Queues
+from usblkback_tui.engine.host.sim.guest.ring import Ring
+from usblkback_tui.engine.host.sim.guest.transport import negotiate_pages, negotiate_queues, transport_keys
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.protocol.vdev import vdev_name
-
-MAX_SEGMENTS = 256
-READ_ONLY = 4
-"""VDISK_READONLY in ``info``."""
 
 
 class Machine(Protocol):
@@ -51,7 +51,7 @@ class Blkfront:
         self.broken = False
         self._machine = machine
         self._xen = machine.xen
-        self._ring: Ring | None = None
+        self._queues: Queues | None = None
         self._disk: Disk | None = None
         self._book: Notebook | None = None
         self._leaving: XenbusState | None = None
@@ -68,7 +68,7 @@ class Blkfront:
 
     @property
     def running(self) -> bool:
-        return self._ring is not None and self._ring.running
+        return self._queues is not None and self._queues.running
 
     def backend_changed(self) -> None:
         """blkback_changed: the backend wrote its state."""
@@ -115,14 +115,13 @@ class Blkfront:
 
     def start(self, *, verify: bool = False) -> bool:
         """Make load, or read back what was written.  False when there is no disk or it is busy."""
-        if not self.connected or self.running or self._ring is None or self._leaving is not None:
+        if not self.connected or self.running or self._queues is None or self._leaving is not None:
             return False
-        ring = self._ring
         try:
-            ring.run(
+            self._queues.run(
                 self._machine.load_of(self.vdev),
                 verify=verify,
-                ended=lambda why: self._machine.ring_ended(self, ring, why),
+                ended=lambda ring, why: self._machine.ring_ended(self, ring, why),
             )
         except OutOfMemory as error:
             self._xen.log(f"blkfront: {self.vdev}: no load: {error}")
@@ -131,82 +130,66 @@ class Blkfront:
 
     def stop(self) -> None:
         """Let the load end; ``ended`` follows."""
-        if self._ring:
-            self._ring.drain()
+        if self._queues:
+            self._queues.drain()
 
     def ended(self, ring: Ring, why: int) -> None:
-        """The ring's thread came back."""
-        if ring is not self._ring:
+        """A ring's thread came back."""
+        if self._queues is None or ring not in self._queues:
             return
         ring.join()
         if why == lib.FRONT_BROKEN and not self.broken:
             self.broken = True
+            self._queues.leave()
             self._xen.log(f"blkfront: {self.vdev}: the backend broke the protocol, disabled for further use")
-        if self._leaving is not None:
+        if self._leaving is not None and not self.running:
             self._left()
 
     # The handshake ---------------------------------------------------------------------------------------------------
 
     def _publish(self) -> None:
         """talk_to_blkback."""
-        order = min(self._machine.options.ring_order, self._xen.number(f"{self.backend}/max-ring-page-order"))
-        self._ring = ring = Ring(self._xen, self._machine.memory, self._backend_id, order)
-        keys = {f"{self.path}/event-channel": str(ring.port)}
-        if order:
-            keys[f"{self.path}/ring-page-order"] = str(order)
-            keys |= {f"{self.path}/ring-ref{i}": str(ref) for i, ref in enumerate(ring.refs)}
-        else:
-            keys[f"{self.path}/ring-ref"] = str(ring.refs[0])
-        if self._machine.options.protocol:
-            keys[f"{self.path}/protocol"] = self._machine.options.protocol
-        keys[f"{self.path}/feature-persistent"] = str(int(self._machine.options.persistent))
-        self._switch(XenbusState.INITIALISED, keys)
+        options = self._machine.options
+        if options.max_queues > options.vcpus:
+            self._xen.log(
+                f"xen_blkfront: Invalid max_queues ({options.max_queues}), will use default max: {options.vcpus}"
+            )
+        self._queues = queues = Queues(
+            self._xen,
+            self._machine.memory,
+            self._backend_id,
+            count=negotiate_queues(self._xen, self.backend, options),
+            pages=negotiate_pages(self._xen, self.backend, options),
+        )
+        keys = transport_keys(queues.published, options)
+        self._switch(XenbusState.INITIALISED, {f"{self.path}/{key}": value for key, value in keys.items()})
 
     def _connect(self) -> None:
         """blkfront_connect."""
-        texts = {key: self._xen.read(f"{self.backend}/{key}") for key in ("sectors", "info", "sector-size")}
-        missing = [key for key, text in texts.items() if text is None or not text.isdecimal()]
-        if missing or self._ring is None:
-            self._fatal(f"reading backend fields at {self.backend}: {', '.join(missing)}")
+        if self._queues is None:
             return
-        self._disk = disk = self._features(int(texts["sectors"] or 0), int(texts["info"] or 0))
+        try:
+            self._disk = disk = gather(self._xen, self.backend, self._machine.options)
+        except ValueError as error:
+            self._fatal(f"reading backend fields at {self.backend}: {error}")
+            return
         identity = f"{self._xen.read(f'{self.backend}/params')}"
         self._book = Notebook(self._xen.notebook(self.devid), identity)
         x86_32 = self._machine.options.protocol == "x86_32-abi"
-        self._ring.connect(disk, self._book, x86_32=x86_32, handle=self.devid)
+        self._queues.connect(disk, self._book, x86_32=x86_32, handle=self.devid)
         self._switch(XenbusState.CONNECTED)
-        self._xen.log(
-            f"blkfront: {self.vdev}: {disk.sectors} sectors; "
-            f"flush: {('none', '', 'barrier', 'flush')[disk.flush]}; persistent grants: {_yes(disk.persistent)}; "
-            f"segments: {disk.max_segments}; discard: {_yes(disk.discard)}"
-        )
+        self._xen.log(f"blkfront: {self.vdev}: {disk}")
         if self._machine.wants_load(self.vdev):
             self.start()
-
-    def _features(self, sectors: int, info: int) -> Disk:
-        """blkfront_gather_backend_features."""
-
-        def offered(key: str) -> int:
-            return self._xen.number(f"{self.backend}/{key}")
-
-        most = min(self._machine.options.max_segments, MAX_SEGMENTS, offered("feature-max-indirect-segments"))
-        return Disk(
-            sectors=sectors,
-            flush=FLUSH if offered("feature-flush-cache") else BARRIER if offered("feature-barrier") else 0,
-            discard=bool(offered("feature-discard")),
-            persistent=self._machine.options.persistent and bool(offered("feature-persistent")),
-            max_segments=max(most, DIRECT_SEGMENTS),
-            read_only=bool(info & READ_ONLY),
-        )
 
     def _resize(self) -> None:
         """Connected was written again: the size is another one."""
         sectors = self._xen.number(f"{self.backend}/sectors")
-        if self._ring is None or self._disk is None or sectors in (0, self._disk.sectors):
+        if self._queues is None or self._disk is None or sectors in (0, self._disk.sectors):
             return
         self._xen.log(f"blkfront: {self.vdev}: setting capacity to {sectors}")
-        self._disk = Disk(**{name: getattr(self._disk, name) for name in Disk.__slots__} | {"sectors": sectors})
-        self._ring.resize(sectors)
+        self._disk = replace(self._disk, sectors=sectors)
+        self._queues.resize(sectors)
 
     def _close(self, backend: XenbusState) -> None:
         """blkfront_closing."""
@@ -221,7 +204,7 @@ class Blkfront:
             if how == "unmounted":
                 self.stop()
             return
-        if self._ring and self.running:
+        if self.running:
             self.stop()
         self._leaving = self._leaving or XenbusState.CLOSED
         self._switch(XenbusState.CLOSED)
@@ -256,15 +239,11 @@ class Blkfront:
         self._switch(XenbusState.CLOSING)
 
     def _free(self) -> None:
-        ring, self._ring = self._ring, None
-        if ring:
-            kept = ring.close()
+        queues, self._queues = self._queues, None
+        if queues:
+            kept = queues.close()
             if kept:
                 self._xen.log(f"xen:grant_table: WARNING: {kept} grants of {self.vdev} still in use! deferring")
         if self._book:
             self._book.close()
             self._book = None
-
-
-def _yes(value: bool) -> str:
-    return "enabled" if value else "disabled"

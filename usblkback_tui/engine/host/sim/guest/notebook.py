@@ -30,6 +30,15 @@ class Notebook:
         if not self.pointer.granule:
             self.pointer.granule = 4096
 
+    def connected(self, queues: int) -> None:
+        """So many queues begin to count; what is said of the last connection ends."""
+        book = self.pointer
+        book.queues = queues
+        book.most_queues = max(book.most_queues, queues)
+        for number in range(book.most_queues):
+            stats = book.stats[number]
+            stats.fault, stats.inflight, stats.persistent = lib.FAULT_NONE, 0, 0
+
     @property
     def granule(self) -> int:
         """Bytes that share one note."""

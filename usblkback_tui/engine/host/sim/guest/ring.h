@@ -23,6 +23,8 @@ enum {
 	OP_DISCARD = 5,
 	OP_INDIRECT = 6,
 
+	DISCARD_SECURE = 1, /* the flag of a discard */
+
 	RSP_OKAY = 0,
 	RSP_ERROR = -1,
 	RSP_EOPNOTSUPP = -2,
