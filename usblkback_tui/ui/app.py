@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
-from usblkback_tui.engine.snapshot import DiskView
+from usblkback_tui.engine.settings import AlertSettings
+from usblkback_tui.engine.snapshot import DiskView, Severity
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
 from usblkback_tui.ui.bars import run_action
 from usblkback_tui.ui.dialogs.base import Dialog
@@ -67,6 +70,7 @@ class UsblkApp(App[Outcome]):
         hand_over: Callable[[], None] | None = None,
         keys: Mapping[str, Sequence[str]] | None = None,
         state: UiState | None = None,
+        alerts: AlertSettings | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``engine_stays``: the engine does not end with this program, so leaving asks nothing.
@@ -74,7 +78,8 @@ class UsblkApp(App[Outcome]):
         ``hand_over`` gives the disks to a headless engine and is offered when leaving; it may block and raises
         UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.  ``keys`` are those of ``[keys]``;
         UserError when they clash.  ``state`` is what the screens were like when they were left; its theme wins.
-        ``clock`` measures what the screens cost.
+        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``clock`` measures what the
+        screens cost.
         """
         super().__init__()
         self.backend = backend
@@ -93,6 +98,9 @@ class UsblkApp(App[Outcome]):
         self.main = MainScreen(title, self.registry, self.state)
         self.sampler = Sampler(backend, self._deliver)
         self.inspector = Inspector(backend, self._deliver_answer)
+        self._alerts = alerts
+        self._alerted: set[str] = set()
+        """What the operator was told of and still goes on."""
         self.gauges = Gauges(clock, refresh_hz)
         self._clock = clock
 
@@ -141,8 +149,22 @@ class UsblkApp(App[Outcome]):
         self.model.take(sample)
         with self._context():
             self._show()
+            if sample.rates is not None:
+                self._alert()
         self.gauges.ticked(self._clock() - begin)
         self._look()
+
+    def _alert(self) -> None:
+        """Tell of thresholds that were crossed since the last look; of one that goes on, once."""
+        window = self.model.window
+        if self._alerts is None or window is None or self.model.snapshot is None:
+            return
+        found = find_alerts(window, self.model.snapshot, self._alerts)
+        for alert in found:
+            if alert.id not in self._alerted:
+                severity: SeverityLevel = "error" if alert.severity is Severity.ERROR else "warning"
+                self.notify(clean(alert.sentence), title="Alert", severity=severity, markup=False)
+        self._alerted = {alert.id for alert in found}
 
     def _take_answer(self, answer: Answer) -> None:
         if self.is_running:

@@ -84,6 +84,13 @@ class Model:
         """One disk by its key."""
         return self.snapshot.disk(key) if self.snapshot and key else None
 
+    @property
+    def window(self) -> Snapshot | None:
+        """The snapshot of ``WINDOW`` seconds ago; None before there is one."""
+        newest = self.moments.newest
+        before = self.moments.near(newest.number - WINDOW) if newest else None
+        return before.snapshot if newest and before and before.number == newest.number - WINDOW else None
+
     def moment(self) -> Moment | None:
         """Now, to be held."""
         if self.snapshot is None:
