@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -13,14 +13,33 @@ from textual.widget import Widget
 from tests.ui.fake import FakeBackend
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.outcome import Outcome
+from usblkback_tui.ui.scene import Scene
+from usblkback_tui.ui.state import UiState
 
 SMALL, LARGE = (80, 24), (160, 50)
 
 
-def app_for(backend: FakeBackend, *, detach_seconds: float = 10.0, engine_stays: bool = False) -> UsblkApp:
-    """An app that ticks only when a test says so: Pilot waits for an idle process after every key."""
+def app_for(
+    backend: FakeBackend,
+    *,
+    detach_seconds: float = 10.0,
+    engine_stays: bool = False,
+    keys: Mapping[str, Sequence[str]] | None = None,
+    state: UiState | None = None,
+) -> UsblkApp:
+    """An app that ticks only when a test says so: Pilot waits for an idle process after every key.
+
+    Its clock stands still, so that what it shows of its own cost is the same at every run.
+    """
     return UsblkApp(
-        backend, title="usblkback", refresh_hz=0.01, detach_seconds=detach_seconds, engine_stays=engine_stays
+        backend,
+        title="usblkback",
+        refresh_hz=0.01,
+        detach_seconds=detach_seconds,
+        engine_stays=engine_stays,
+        keys=keys,
+        state=state,
+        clock=lambda: 0.0,
     )
 
 
@@ -55,6 +74,16 @@ async def play(pilot: Pilot[Outcome], backend: FakeBackend, seconds: int) -> Non
     for _ in range(seconds):
         backend.advance(1.0)
         await ticks(pilot, 1)
+
+
+def scene_of(backend: FakeBackend, selected: tuple[int, int] | None = None) -> Scene:
+    """What the backend shows now, without an app."""
+    return Scene(backend.snapshot(), selected=selected, log=backend.events(0))
+
+
+def shown(app: UsblkApp, pane: str) -> str:
+    """The text of one pane."""
+    return "\n".join(widget_text(app.main.query_one(f"#{pane}")))
 
 
 def screen_text(app: UsblkApp) -> str:

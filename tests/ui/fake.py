@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tests.ui.fake_looks import HANDSHAKE, START, STORE, decoded, facts, handshake_writes, node, request, served
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.latency import BUCKETS, bucket_of
@@ -16,6 +17,7 @@ from usblkback_tui.engine.snapshot import (
     DiskView,
     DomainView,
     Event,
+    ForeignDisk,
     Health,
     Histogram,
     Latency,
@@ -25,20 +27,9 @@ from usblkback_tui.engine.snapshot import (
     StateChange,
 )
 from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.expected import expected_step
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.protocol.vdev import Vdev, parse_vdev
-
-START = 1_700_000_000.0
-"""Where the fake clock starts (``time.time``)."""
-
-HANDSHAKE = (
-    (0.000, "frontend", S.UNKNOWN, S.INITIALISING),
-    (0.000, "backend", S.UNKNOWN, S.INITIALISING),
-    (0.0062, "backend", S.INITIALISING, S.INIT_WAIT),
-    (0.0372, "frontend", S.INITIALISING, S.INITIALISED),
-    (0.0466, "backend", S.INIT_WAIT, S.CONNECTED),
-    (0.0581, "frontend", S.INITIALISED, S.CONNECTED),
-)
 
 
 def transitions(when: float, steps: int = len(HANDSHAKE)) -> tuple[StateChange, ...]:
@@ -72,6 +63,7 @@ def make_disk(
     front = [change for change in changes if change.end == "frontend"]
     back = [change for change in changes if change.end == "backend"]
     connected = steps == len(HANDSHAKE)
+    front_state, back_state = front[-1].new if front else S.UNKNOWN, back[-1].new if back else S.UNKNOWN
     views = tuple(
         RingView(
             index=index,
@@ -93,8 +85,8 @@ def make_disk(
         mode=mode,
         kind="usblkback",
         sectors=sectors,
-        frontend_state=front[-1].new if front else S.UNKNOWN,
-        backend_state=back[-1].new if back else S.UNKNOWN,
+        frontend_state=front_state,
+        backend_state=back_state,
         frontend_since=front[-1].time if front else since,
         backend_since=back[-1].time if back else since,
         online=True,
@@ -104,6 +96,8 @@ def make_disk(
         latency=Latency(),
         rings=views,
         transitions=changes,
+        writes=handshake_writes(since, steps),
+        expected=expected_step(front_state, back_state),
     )
 
 
@@ -118,6 +112,9 @@ class FakeBackend:
         names = {disk.domid: disk.domain for disk in disks}
         self.domains = domains or (DomainView(0, "Domain-0"), *(DomainView(i, names[i]) for i in sorted(names)))
         self.disks: dict[tuple[int, int], DiskView] = {disk.key: disk for disk in disks}
+        self.foreign: tuple[ForeignDisk, ...] = ()
+        self.read_only = False
+        self.store_values = dict(STORE)
         self.now = START
         self.started = START - 100
         self.log: list[Event] = []
@@ -168,9 +165,10 @@ class FakeBackend:
                 key: _worked(disk, seconds, scale * (1.0 + 0.6 * math.sin(tick / 9 + key[0]))) if disk.rings else disk
                 for key, disk in self.disks.items()
             }
+            self.foreign = tuple(served(disk, tick) for disk in self.foreign)
 
     def _called(self, verb: str, *args: object) -> None:
-        if verb not in ("snapshot", "events"):
+        if verb not in ("snapshot", "events", "requests", "ring_slots", "store"):
             self.calls.append((verb, *args))
         if (gate := self.hold.get(verb)) is not None:
             gate.wait(20)
@@ -191,6 +189,9 @@ class FakeBackend:
                 disks=tuple(self.disks.values()),
                 max_disks=64,
                 started=self.started,
+                foreign=self.foreign,
+                engine=facts(self.now - START, ("MainThread", "control", *map(_thread, self.disks))),
+                read_only=self.read_only,
             )
 
     def events(self, after: int) -> tuple[Event, ...]:
@@ -256,23 +257,44 @@ class FakeBackend:
         taken = {devid for domid, devid in self.disks if domid == int(domain)}
         return next(v.name for n in range(26) if (v := Vdev("xvd", n)).number not in taken)
 
+    # -- closer looks --------------------------------------------------------------------------------------------
+
     def requests(self, domid: int, devid: int, after: Sequence[int] = (), limit: int = 256) -> tuple[RequestView, ...]:
-        self._called("requests", domid, devid, tuple(after), limit)
-        return ()
+        self._called("requests", domid, devid)
+        if not self._connected(domid, devid).rings:
+            raise UserError(f"vbd {devid} of domain {domid} is not connected", key="devid")
+        newest = round((self.now - START) * 1000)
+        seen = after[0] if after else 0
+        return tuple(request(seq) for seq in range(max(seen, newest - limit) + 1, newest + 1))
 
     def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
         self._called("ring_slots", domid, devid, ring)
-        raise UserError(f"there is no ring {ring}", key="ring")
+        rings = self._connected(domid, devid).rings
+        if ring >= len(rings):
+            raise UserError(f"vbd {devid} of domain {domid} has no ring {ring}", key="ring")
+        return decoded(rings[ring], self.now)
+
+    def _connected(self, domid: int, devid: int) -> DiskView:
+        disk = self.disks.get((domid, devid))
+        if disk is None:
+            raise UserError(f"there is no vbd {devid} of domain {domid}", key="devid")
+        return disk
 
     def store(self, path: str) -> StoreNode:
         self._called("store", path)
-        return StoreNode(path, "", (), 0, "n")
+        return node(self.store_values, path)
 
     def store_write(self, path: str, value: str) -> None:
         self._called("store_write", path, value)
+        self.store_values[path] = value
 
     def store_remove(self, path: str) -> None:
         self._called("store_remove", path)
+        self.store_values.pop(path, None)
+
+
+def _thread(key: tuple[int, int]) -> str:
+    return f"vbd-{key[0]}-{key[1]}"
 
 
 def _worked(disk: DiskView, seconds: float, load: float) -> DiskView:
@@ -326,6 +348,7 @@ def house() -> FakeBackend:
     )
     closing = replace(
         closing,
+        expected=expected_step(S.CLOSING, S.CONNECTED),
         transitions=(*closing.transitions, StateChange(START - 2, "frontend", S.CONNECTED, S.CLOSING)),
     )
     backend = FakeBackend(

@@ -50,7 +50,7 @@ async def test_attach_from_form_to_connected(size: tuple[int, int]) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: ("attach", AttachRequest("5", "/srv/new.img", "xvdb", "w")) in backend.calls)
         await until(pilot, lambda: "Handshake of xvdb of db-02" in screen_text(app))
-        assert "frontend → Initialised" in screen_text(app)
+        assert "frontend: write ring-ref" in screen_text(app)
         backend.update(make_disk(5, "db-02", "xvdb", since=backend.now))
         await until(pilot, lambda: "xvdb of db-02 is Connected after 58 ms." in screen_text(app))
         await pilot.press("enter")

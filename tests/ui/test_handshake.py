@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.ui.fake import START, make_disk, transitions
+from tests.ui.fake import make_disk, transitions
+from tests.ui.fake_looks import START
 from usblkback_tui.engine.snapshot import Health, Severity, StateChange
+from usblkback_tui.protocol.expected import expected_step
 from usblkback_tui.protocol.states import XenbusState as S
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown, moments
-from usblkback_tui.ui.nextstep import next_step
+from usblkback_tui.ui.handshake import handshake_lines, moment_shown, moments, next_line
 from usblkback_tui.ui.text import changed_cells, line_width, plain
 
 
@@ -65,7 +66,7 @@ def test_waiting_names_who_has_to_move_and_for_how_long() -> None:
         7, "win", steps=3, since=START, health=Health(Severity.ERROR, "stuck: no ring-ref; load the driver")
     )
     lines = text(handshake_lines(disk, START + 42, 110))
-    assert lines[4] == ("next      frontend → Initialised: publish its ring references and event channel; waiting 42 s")
+    assert lines[4] == ("next      frontend: write ring-ref and event-channel, then go to Initialised; 32 s late")
     assert lines[5] == "health    ✖ stuck: no ring-ref; load the driver"
 
 
@@ -97,27 +98,35 @@ def test_both_ends_in_one_write_share_a_moment() -> None:
     assert [(m.frontend, m.backend) for m in found] == [(S.INITIALISING, S.INITIALISING), (None, S.INIT_WAIT)]
 
 
+def test_the_lane_of_the_store_says_who_wrote_how_much() -> None:
+    disk = make_disk(3, "web", since=START)
+    lines = text(handshake_lines(disk, START + 3.05, 100, store=True))
+    assert lines[2] == "xenstore  ▼1 ▲1 keys     ▲4 keys        ▼4 keys        ▲4 keys        ▼1 key"
+    assert lines[3].startswith("backend   ● Initialising")
+
+
+def test_a_step_that_is_pointed_at_is_in_view() -> None:
+    disk = make_disk(3, "web", since=START)
+    many = replace(disk, transitions=tuple(change for n in range(9) for change in transitions(START + n)))
+    lines = handshake_lines(many, START + 99, 100, step=2)
+    pointed = [span for span in lines[0] if span[1] == "key slot"]
+    assert pointed == [("22:13:20.037", "key slot")]
+
+
 @pytest.mark.parametrize(
-    ("front", "back", "end", "state"),
-    [
-        (S.INITIALISING, S.INITIALISING, "backend", S.INIT_WAIT),
-        (S.INITIALISING, S.INIT_WAIT, "frontend", S.INITIALISED),
-        (S.INITIALISED, S.INIT_WAIT, "backend", S.CONNECTED),
-        (S.CONNECTED, S.INIT_WAIT, "backend", S.CONNECTED),
-        (S.INITIALISED, S.CONNECTED, "frontend", S.CONNECTED),
-        (S.CLOSING, S.CONNECTED, "backend", S.CLOSING),
-        (S.CONNECTED, S.CLOSING, "frontend", S.CLOSING),
-        (S.CLOSED, S.CLOSING, "backend", S.CLOSED),
-        (S.CLOSED, S.CLOSED, "frontend", S.INITIALISING),
-        (S.INITIALISING, S.CLOSED, "backend", S.INIT_WAIT),
-    ],
+    ("waited", "tail"),
+    [(4.0, "; 4.0 s of 10 s"), (9.9, "; 9.9 s of 10 s"), (15.0, "; 5.0 s late")],
 )
-def test_next_step(front: S, back: S, end: str, state: S) -> None:
-    step = next_step(front, back)
-    assert step is not None
-    assert (step.end, step.state) == (end, state)
+def test_the_time_that_is_left_for_a_step(waited: float, tail: str) -> None:
+    disk = make_disk(7, "win", steps=3, since=START)
+    moved = max(disk.frontend_since, disk.backend_since)
+    line = plain(next_line(replace(disk, backend_since=START, frontend_since=START), START + waited, 120))
+    assert moved >= START
+    assert line.endswith(tail)
 
 
-def test_nothing_is_next_when_connected_or_closed_for_good() -> None:
-    assert next_step(S.CONNECTED, S.CONNECTED) is None
-    assert next_step(S.CLOSED, S.CLOSED, online=False) is None
+def test_what_nobody_limits_only_waits() -> None:
+    disk = replace(make_disk(7, "win"), frontend_state=S.CLOSED, backend_state=S.CLOSED)
+    closed = replace(disk, expected=expected_step(S.CLOSED, S.CLOSED), frontend_since=START, backend_since=START)
+    assert plain(next_line(closed, START + 5, 120)).endswith("; waiting 5.0 s")
+    assert "nothing is expected" in plain(next_line(replace(closed, expected=None), START + 5, 120))

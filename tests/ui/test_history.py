@@ -4,7 +4,10 @@ from __future__ import annotations
 import pytest
 
 from usblkback_tui.engine.rates import Rates
+from usblkback_tui.ui.heat import Heat
 from usblkback_tui.ui.history import KEPT, LEVELS, History, Series
+
+KEY = (1, 2)
 
 
 def test_levels_are_averages() -> None:
@@ -26,13 +29,25 @@ def test_memory_is_bounded_at_every_level() -> None:
     assert len(series.last(10_000)) >= KEPT
 
 
-def test_a_copy_stands_still() -> None:
-    history = History()
-    history.add({(1, 2): Rates(reads=5)}, [(1, 2)])
-    copy = history.copy()
-    history.add({(1, 2): Rates(reads=9)}, [(1, 2)])
-    assert copy.track((1, 2)).reads.last(9) == [5]
-    assert history.track((1, 2)).reads.last(9) == [5, 9]
+def test_a_picture_may_end_before_the_newest_value() -> None:
+    series = Series()
+    for value in range(100):
+        series.add(value)
+    assert series.last(2, back=10) == [88, 89]
+    assert series.last(2, 1, back=10) == pytest.approx([82, 87])
+    assert series.last(5, back=1000) == []
+
+
+def test_heat_is_summed_at_coarser_levels_and_quiet_seconds_stay_empty() -> None:
+    track = History()
+    column = Heat()
+    column.read[3] = 7
+    for second in range(10):
+        track.add({KEY: Rates(reads=1)}, [KEY], heats={KEY: column} if second < 5 else {})
+    heat = track.track(KEY).heat
+    assert [None if one is None else one.read[3] for one in heat.last(7)] == [7, 7, None, None, None, None, None]
+    assert [None if one is None else one.read[3] for one in heat.last(9, 1)] == [35, None]
+    assert [one is None for one in heat.last(2, back=6)] == [False, False]
 
 
 def test_all_disks_are_summed_and_a_gone_disk_is_forgotten() -> None:

@@ -13,7 +13,7 @@ from usblkback_tui.engine.snapshot import Health, Severity
 from usblkback_tui.ui.columns import COLUMNS
 from usblkback_tui.ui.livetable import Column
 from usblkback_tui.ui.main import MainScreen
-from usblkback_tui.ui.model import DiskRow
+from usblkback_tui.ui.scene import DiskRow
 from usblkback_tui.ui.text import Span
 
 
@@ -27,7 +27,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return COLUMNS[0].cell(row)
 
     counted: Column[DiskRow] = Column("dom", "DOM", cell, COLUMNS[0].sort, least=6, most=18)
-    monkeypatch.setattr("usblkback_tui.ui.main.COLUMNS", (counted, *COLUMNS[1:]))
+    monkeypatch.setattr("usblkback_tui.ui.views.overview.COLUMNS", (counted, *COLUMNS[1:]))
     return titles
 
 

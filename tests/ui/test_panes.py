@@ -7,21 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from tests.ui.fake import START, house, make_disk
+from tests.ui.drive import scene_of
+from tests.ui.fake import house, make_disk
+from tests.ui.fake_looks import START
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import Counters, Event, Health, RingView, Severity, StateChange
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.ui import charts
-from usblkback_tui.ui.actions import footer_actions
+from usblkback_tui.ui.actions import Registry
 from usblkback_tui.ui.bars import footer_choice, header_line, tabs_line
+from usblkback_tui.ui.charts import Look
 from usblkback_tui.ui.columns import COLUMNS
 from usblkback_tui.ui.detail import detail_lines, ring_bar
 from usblkback_tui.ui.eventlog import event_line
-from usblkback_tui.ui.filtering import matches
+from usblkback_tui.ui.filtering import disk_filter
 from usblkback_tui.ui.history import Track
-from usblkback_tui.ui.model import DiskRow, Model
-from usblkback_tui.ui.report import disk_report
-from usblkback_tui.ui.sampler import Sample
+from usblkback_tui.ui.main import TITLES
+from usblkback_tui.ui.scene import DiskRow
 from usblkback_tui.ui.text import Line, line_width, plain
 from usblkback_tui.ui.tree import tree_nodes
 
@@ -41,7 +43,7 @@ def track(*reads: float, writes: float = 0.0) -> Track:
 
 
 def test_a_chart_has_a_heading_a_scale_and_a_time_axis() -> None:
-    lines = text(charts.iops_lines(track(0, 500, 1000, writes=500), 0, 56, 8))
+    lines = text(charts.iops_lines(track(0, 500, 1000, writes=500), Look(), 56, 8))
     assert lines[0] == " IOPS  ▲ read 1.0k     ▼ write 500"
     assert lines[1].startswith(" 1.0k┤")
     assert lines[3].startswith("    0┤")
@@ -52,7 +54,7 @@ def test_a_chart_has_a_heading_a_scale_and_a_time_axis() -> None:
 
 
 def test_a_chart_without_a_past_says_so_with_dashes() -> None:
-    lines = text(charts.throughput_lines(Track(), 2, 56, 8))
+    lines = text(charts.throughput_lines(Track(), Look(2), 56, 8))
     assert lines[0] == " Throughput  ▲ read -        ▼ write -"
     assert lines[7].startswith("     └-25 min")
 
@@ -60,8 +62,9 @@ def test_a_chart_without_a_past_says_so_with_dashes() -> None:
 @pytest.mark.parametrize(("width", "height"), [(20, 4), (39, 9), (52, 11), (80, 3)])
 def test_charts_fill_exactly_their_box(width: int, height: int) -> None:
     for lines in (
-        charts.iops_lines(track(*range(300), writes=5), 0, width, height),
-        charts.throughput_lines(track(*range(300)), 1, width, height),
+        charts.iops_lines(track(*range(300), writes=5), Look(), width, height),
+        charts.throughput_lines(track(*range(300)), Look(1), width, height),
+        charts.depth_lines(track(*range(300)), Look(1, back=5, cursor=9), width, height),
     ):
         assert len(lines) == max(height, 4)
         assert all(line_width(line) == width for line in lines[1:])
@@ -137,7 +140,7 @@ def test_event_lines() -> None:
 
 
 def test_tree_has_our_own_domain_apart_and_domains_without_disks() -> None:
-    nodes = tree_nodes(house().snapshot())
+    nodes = tree_nodes(scene_of(house()))
     assert text([node.line for node in nodes]) == [
         "◆ 0 Domain-0  here",
         "▾ 3 web-01  2 disks",
@@ -156,40 +159,53 @@ def test_tree_has_our_own_domain_apart_and_domains_without_disks() -> None:
 def test_a_disk_of_a_domain_nobody_lists_keeps_its_place() -> None:
     backend = house()
     backend.domains = ()
-    nodes = tree_nodes(backend.snapshot())
+    nodes = tree_nodes(scene_of(backend))
     assert text([nodes[0].line, nodes[1].line]) == ["◆ 0 this domain  here", "▾ 3 web-01  2 disks"]
 
 
 # -- bars ------------------------------------------------------------------------------------------------------------
 
 
-def model() -> Model:
-    result = Model()
-    result.take(Sample(house().snapshot()))
-    return result
-
-
 @pytest.mark.parametrize("width", [60, 80, 120, 160])
 def test_the_header_fits_and_keeps_problems_and_time(width: int) -> None:
-    line = header_line("usblkback", model(), width, 12.0)
+    scene = replace(scene_of(house()), live=False, frozen=True, behind=12.0)
+    line = header_line("usblkback", scene, width)
     assert line_width(line) <= width
-    assert " FROZEN 12 s " in plain(line)
+    assert " FROZEN −12 s " in plain(line)
     assert "▲ 2 problems" in plain(line)
     assert plain(line).endswith("22:13:20 ")
 
 
+def test_the_header_says_that_this_is_the_past_read_only_or_recorded() -> None:
+    scene = replace(scene_of(house()), live=False, behind=75.0)
+    line = plain(header_line("usblkback", scene, 160, recording="00:12", read_only=True))
+    assert " PAST −1 min 15 s " in line
+    assert "● REC 00:12" in line
+    assert "READ-ONLY" in line
+
+
 def test_the_header_before_the_first_snapshot() -> None:
-    assert "waiting for the first snapshot" in plain(header_line("usblkback", Model(), 80, None))
+    assert "waiting for the first snapshot" in plain(header_line("usblkback", None, 80))
 
 
 def test_the_footer_keeps_help_and_quit_when_there_is_little_room() -> None:
-    assert [action.name for action in footer_choice(footer_actions(), 36)] == ["attach", "help", "quit"]
-    assert sum(len(a.keycap) + len(a.label) + 4 for a in footer_choice(footer_actions(), 80)) <= 80
-    assert len(footer_choice(footer_actions(), 400)) == len(footer_actions())
+    actions = Registry().footer("overview")
+    assert [action.name for action in footer_choice(actions, 36)] == ["attach", "help", "quit"]
+    assert sum(len(a.keycap) + len(a.label) + 4 for a in footer_choice(actions, 80)) <= 80
+    assert len(footer_choice(actions, 500)) == len(actions)
 
 
-def test_tabs_mark_the_current_pane_with_more_than_colour() -> None:
-    assert plain(tabs_line("events")) == " 1  Handshake  2  Charts  3  Detail  4 ▸Events  5  Domains "
+def test_the_footer_is_that_of_the_screen_and_of_what_may_be_done() -> None:
+    assert "step(1)" in [action.name for action in Registry().footer("handshake")]
+    assert "step(1)" not in [action.name for action in Registry().footer("overview")]
+    assert not any(action.changes for action in Registry().footer("store", read_only=True))
+
+
+def test_tabs_mark_the_current_screen_with_more_than_colour() -> None:
+    assert plain(tabs_line(TITLES, "rings", 80)) == (
+        " 1 Overview 2 Handshake 3▸Rings 4 Latency 5 Xenstore 6 Trace 7 Engine"
+    )
+    assert plain(tabs_line(TITLES, "rings", 120)).startswith(" 1 Overview   2 Handshake   3▸Rings  ")
 
 
 # -- filter ----------------------------------------------------------------------------------------------------------
@@ -213,7 +229,8 @@ def test_tabs_mark_the_current_pane_with_more_than_colour() -> None:
     ],
 )
 def test_filter(words: str, expected: bool) -> None:
-    assert matches(make_disk(3, "web"), words) is expected
+    row = DiskRow(make_disk(3, "web"), None)
+    assert disk_filter(words).matches(row) is expected
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------
@@ -231,6 +248,8 @@ def test_cells_of_a_busy_disk() -> None:
         "VDEV": "xvda",
         "IMAGE": "web-xvda.img",
         "MODE": "ro",
+        "BY": "usblkback",
+        "SIZE": "64 MiB",
         "FRONT": "Connected",
         "BACK": "Connected",
         "RINGS": "1",
@@ -238,6 +257,7 @@ def test_cells_of_a_busy_disk() -> None:
         "w/s": "0",
         "MB/s": "50.6",
         "QD": "7",
+        "p50": "-",
         "p99": "412µs",
         "ERR": "2",
         "HEALTH": "● ok",
@@ -250,13 +270,3 @@ def test_cells_of_a_disk_without_rates_and_with_a_hostile_name() -> None:
     assert row["DOM"] == "3 w·]0;x·"
     assert (row["r/s"], row["MB/s"], row["p99"], row["RINGS"]) == ("-", "-", "-", "-")
     assert row["HEALTH"] == "▲ waits·for the guest"
-
-
-# -- report ----------------------------------------------------------------------------------------------------------
-
-
-def test_report_has_the_detail_and_the_transitions() -> None:
-    report = disk_report(make_disk(3, "web", since=START), None, START + 1)
-    assert report.startswith("xvda of web, domid 3, devid 51712, at 22:13:21.000\n")
-    assert "health    ● ok" in report
-    assert report.endswith("22:13:20.058  frontend  Initialised -> Connected")

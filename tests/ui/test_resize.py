@@ -31,9 +31,9 @@ async def test_a_disk_is_grown(size: tuple[int, int]) -> None:
     app = app_for(backend)
     async with app.run_test(size=size) as pilot:
         await ticks(pilot)
-        disk = app.main.selected
+        disk = app.main.disk
         assert disk is not None
-        await pilot.press("r", *"+1G")
+        await pilot.press("R", *"+1G")
         await pilot.pause()
         assert asked(app)
         wanted = disk.sectors + (1 << 30) // 512
@@ -51,7 +51,7 @@ async def test_nothing_typed_takes_over_the_size_of_the_image() -> None:
     app = app_for(backend)
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
-        await pilot.press("r", "enter")
+        await pilot.press("R", "enter")
         await app.workers.wait_for_complete()
         await pilot.pause()
         assert [call[3] for call in resizes(backend)] == [None]
@@ -65,7 +65,7 @@ async def test_what_is_no_size_is_said_while_it_is_typed(text: str, words: str) 
     app = app_for(backend)
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
-        await pilot.press("r", *text)
+        await pilot.press("R", *text)
         await pilot.pause()
         assert words in status(app)
         assert app.screen.query_one("#go", Button).disabled
@@ -83,7 +83,7 @@ async def test_a_refusal_stays_with_its_sentence() -> None:
     app = app_for(backend)
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
-        await pilot.press("r", *"+1G", "enter")
+        await pilot.press("R", *"+1G", "enter")
         await app.workers.wait_for_complete()
         await pilot.pause()
         assert isinstance(app.screen, ResizeDialog)
@@ -96,6 +96,6 @@ async def test_without_a_disk_there_is_nothing_to_resize() -> None:
     app = app_for(FakeBackend())
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
-        await pilot.press("r")
+        await pilot.press("R")
         await pilot.pause()
         assert app.screen is app.main

@@ -43,8 +43,8 @@ def test_start_see_the_table_press_q() -> None:
     screen = pyte.Screen(80, 24)
     stream = pyte.ByteStream(screen)
     read_until(fd, stream, lambda: "Connected" in "\n".join(screen.display))
-    assert screen.display[1].split() == ["DOM", "VDEV", "FRONT", "BACK", "r/s", "w/s", "MB/s", "p99", "HEALTH"]
-    assert screen.display[2].startswith("▸3 web  xvda")
+    assert screen.display[3].split() == ["DOM", "VDEV", "FRONT", "BACK", "r/s", "w/s", "MB/s", "p99", "HEALTH"]
+    assert screen.display[4].startswith("▸3 web  xvda")
     assert "q quit" in screen.display[23]
     os.write(fd, b"q")
     read_until(fd, stream, lambda: "left with ENGINE_STAYS" in "\n".join(screen.display))

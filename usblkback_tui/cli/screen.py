@@ -72,7 +72,10 @@ def show(
     Then ``after`` puts everything in order, once, and gives the exit code.
     """
     from usblkback_tui.ui.app import UsblkApp
+    from usblkback_tui.ui.state import load_state, state_path
 
+    state = load_state(state_path(os.environ))
+    state.read_only = settings.engine.read_only
     app = UsblkApp(
         backend,
         title=title,
@@ -80,6 +83,9 @@ def show(
         theme=settings.ui.theme,
         detach_seconds=settings.engine.detach_seconds,
         engine_stays=engine_stays,
+        keys=dict(settings.keys),
+        state=state,
+        alerts=settings.alerts,
     )
     way_out = _WayOut(app, after)
     outcome = None

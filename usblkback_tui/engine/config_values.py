@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.config_rules import NOT_EMPTY, RULES, UNIQUE
-from usblkback_tui.engine.settings import FLAT
+from usblkback_tui.engine.settings import FLAT, NAMED
 from usblkback_tui.protocol.errors import UserError
 
 T = TypeVar("T")
@@ -63,6 +63,9 @@ def build(cls: type[T], table: Any, *, source: str, where: str = "") -> T:
         if key not in fields:
             raise unknown(source, path, key, [*fields, *owners])
         name = fields[key].name
+        if NAMED in fields[key].metadata:
+            values[name] = _named(value, source=source, path=path)
+            continue
         values[name] = convert(cls, name, hints[name], value, source=source, path=path)
     for name, part in parts.items():
         values[name] = build(flat[name], part, source=source, where=where)
@@ -95,6 +98,16 @@ def convert(cls: type, name: str, kind: Any, value: Any, *, source: str, path: s
         if one in checked[:index]:
             raise ConfigError(f"{source}: {path} names {one!r} twice", fix="remove one of them", key=path, value=one)
     return tuple(checked)
+
+
+def _named(value: Any, *, source: str, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A table of names, each with a list of texts."""
+    if not isinstance(value, dict):
+        raise refuse(source, path, value, f"a table, written as [{path}]")
+    for name, texts in value.items():
+        if not isinstance(texts, list) or not all(isinstance(one, str) and one for one in texts):
+            raise refuse(source, f"{path}.{name}", texts, "a list of texts in quotes")
+    return tuple((name, tuple(texts)) for name, texts in value.items())
 
 
 def _tables(element: type, value: Any, *, source: str, path: str) -> tuple[Any, ...]:

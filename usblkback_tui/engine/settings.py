@@ -12,6 +12,10 @@ FLAT = "flat"
 """Metadata of a field whose own fields are keys of the table it stands in."""
 
 
+NAMED = "named"
+"""Metadata of a field that is a table of any names, each with a list of texts."""
+
+
 class IoChoice(Enum):
     """What moves bytes between guests' pages and images."""
 
@@ -175,3 +179,5 @@ class Settings:
     demo: DemoSettings = field(default_factory=DemoSettings)
     ui: UiSettings = field(default_factory=UiSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    keys: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata={NAMED: True})
+    """Other keys for actions of the UI, which knows their names: (action, its keys in place of the usual ones)."""

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Everything a key can do, said once: bindings, footer, help screen and command palette are made of this list."""
+"""Everything a key can do, said once: bindings, footer, help, palette and docs/keys.md are made of this list."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from textual.binding import Binding, BindingType
+
+from usblkback_tui.protocol.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,8 @@ class Action:
     """One thing an operator can do.
 
     ``where`` says who carries it out: ``app`` anywhere, ``main`` the main screen, ``pane`` the pane that has the focus,
-    ``dialog`` a question on the screen.  ``name`` is the method ``action_<name>`` there, arguments included.
+    ``dialog`` a question on the screen, or the name of a view.  ``name`` is the method ``action_<name>`` there,
+    arguments included.
     """
 
     name: str
@@ -21,26 +26,35 @@ class Action:
     label: str
     """One or two words for the footer."""
     help: str
-    """A sentence for the help screen and the palette."""
+    """A sentence for the help screen, the palette and the docs."""
     group: str
     where: str = "main"
     footer: int = 0
     """Its rank in the footer, 1 being kept longest; 0 is not shown."""
+    changes: bool = False
+    """It changes disks or the store, so it is off with ``--read-only``."""
+
+    @property
+    def id(self) -> str:
+        """What it is called in ``[keys]``: ``force_detach``, ``screen_rings``."""
+        return re.sub(r"\W+", "_", self.name.replace("-", "back_")).strip("_")
 
     @property
     def keycaps(self) -> str:
         """The keys as people write them: ``j ↓``."""
-        return " ".join(_KEYCAPS.get(key, key.replace("ctrl+", "^")) for key in self.keys)
+        return " ".join(keycap(key) for key in self.keys)
 
     @property
     def keycap(self) -> str:
         """The first of its keys."""
-        return self.keycaps.split()[0]
+        return keycap(self.keys[0]) if self.keys else ""
 
 
 _KEYCAPS = {
     "up": "↑",
     "down": "↓",
+    "left": "←",
+    "right": "→",
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "home": "Home",
@@ -50,49 +64,135 @@ _KEYCAPS = {
     "shift+tab": "⇧Tab",
     "escape": "Esc",
     "enter": "Enter",
+    "delete": "Del",
+    "slash": "/",
+    "question_mark": "?",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
+    "comma": ",",
+    "full_stop": ".",
+    "colon": ":",
+    "apostrophe": "'",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
 }
 
+
+def keycap(key: str) -> str:
+    """A key as people write it."""
+    return _KEYCAPS.get(key, key.replace("ctrl+", "^"))
+
+
+VIEWS = ("overview", "handshake", "rings", "latency", "store", "trace", "engine")
+"""The screens, in the order of their digits."""
+
 ACTIONS: tuple[Action, ...] = (
-    Action("attach", ("a",), "attach", "Attach an image to a running domain.", "Disks", footer=2),
-    Action("detach", ("d",), "detach", "Detach the selected disk after a question.", "Disks", footer=3),
+    Action("attach", ("a",), "attach", "Attach an image to a running domain.", "Disks", footer=2, changes=True),
+    Action("detach", ("d",), "detach", "Detach the selected disk after a question.", "Disks", footer=3, changes=True),
     Action(
-        "force_detach", ("D",), "force", "Take the selected disk away, whatever the guest does.", "Disks", footer=11
+        "force_detach",
+        ("D",),
+        "force",
+        "Take the selected disk away, whatever the guest does.",
+        "Disks",
+        footer=30,
+        changes=True,
     ),
-    Action("resize", ("r",), "resize", "Give the selected disk another size while it is used.", "Disks", footer=10),
-    Action("copy", ("y",), "copy", "Copy the selected disk as text (OSC 52, works over ssh).", "Disks", footer=9),
+    Action(
+        "resize",
+        ("R",),
+        "resize",
+        "Give the selected disk another size while it is used.",
+        "Disks",
+        footer=22,
+        changes=True,
+    ),
+    Action("next_disk", ("J",), "next disk", "Select the next disk, on every screen.", "Disks", footer=21),
+    Action("previous_disk", ("K",), "previous disk", "Select the previous disk.", "Disks"),
+    Action("copy", ("y",), "copy", "Copy what is under the cursor (OSC 52, works over ssh).", "Disks", footer=14),
+    Action("evidence", ("Y",), "evidence", "Copy all that is known of the selected disk as Markdown.", "Disks"),
+    Action("export", ("x",), "export", "Write this screen to a file: CSV, JSON or SVG.", "Disks", footer=25),
+    Action(
+        "freeze",
+        ("space",),
+        "freeze",
+        "Hold every pane still; counting goes on. Again: back to live.",
+        "Time",
+        footer=6,
+    ),
+    Action("scrub(-1)", ("left_square_bracket",), "back", "Go back one second on every pane.", "Time", footer=8),
+    Action("scrub(1)", ("right_square_bracket",), "forth", "Go forth one second.", "Time", footer=8),
+    Action("scrub(-30)", ("left_curly_bracket",), "back 30 s", "Go back half a minute.", "Time"),
+    Action("scrub(30)", ("right_curly_bracket",), "forth 30 s", "Go forth half a minute.", "Time"),
+    Action("live", ("end",), "live", "Back to live; when live, to the last row.", "Time", footer=24),
+    Action("zoom_in", ("plus", "equals_sign"), "zoom in", "Less time in charts and heat map.", "Time", footer=20),
+    Action("zoom_out", ("minus",), "zoom out", "More time in charts and heat map.", "Time", footer=20),
+    Action("screen('overview')", ("1",), "overview", "All disks, and what happens.", "Screens"),
+    Action("screen('handshake')", ("2",), "handshake", "Both ends of the selected disk against time.", "Screens"),
+    Action("screen('rings')", ("3",), "rings", "The selected disk's rings, slot by slot.", "Screens"),
+    Action("screen('latency')", ("4",), "latency", "Heat map, percentiles and charts.", "Screens"),
+    Action("screen('store')", ("5",), "xenstore", "The keys of xenstore.", "Screens"),
+    Action("screen('trace')", ("6",), "trace", "The last requests of the selected disk.", "Screens"),
+    Action("screen('engine')", ("7",), "engine", "Threads of the engine, and what this program costs.", "Screens"),
     Action(
         "filter",
         ("slash",),
         "filter",
-        "Show only disks that match; !word hides, dom:word looks at the domain.",
+        "Show only what matches: words or regexes, !word hides, dom:web looks at one field, p99>5ms compares.",
         "Table",
         footer=4,
     ),
-    Action("problems", ("z",), "problems", "Show only disks that are not well.", "Table", footer=6),
-    Action("sort_next", ("s",), "sort", "Sort by the next column.", "Table", footer=7),
+    Action("problems", ("z",), "problems", "Show only disks that are not well.", "Table", footer=7),
+    Action("sort_next", ("s",), "sort", "Sort by the next column.", "Table", footer=9),
     Action("sort_previous", ("S",), "sort back", "Sort by the previous column.", "Table"),
-    Action("sort_reverse", ("o",), "order", "Turn the order around.", "Table", footer=12),
-    Action("freeze", ("space",), "freeze", "Hold the view still; counting goes on.", "View", footer=5),
-    Action("zoom_in", ("plus", "equals_sign"), "zoom in", "Less time in the charts.", "View", footer=10),
-    Action("zoom_out", ("minus",), "zoom out", "More time in the charts.", "View", footer=10),
-    Action("chart_scope", ("c",), "all/one", "Charts of all disks, or of the selected one.", "View", footer=13),
-    Action("pane('handshake')", ("1",), "handshake", "The handshake of the selected disk.", "Panes"),
-    Action("pane('charts')", ("2",), "charts", "IOPS and throughput over time.", "Panes"),
-    Action("pane('detail')", ("3",), "detail", "Rings, grants and totals of the selected disk.", "Panes"),
-    Action("pane('events')", ("4",), "events", "What happened, newest last.", "Panes"),
-    Action("pane('domains')", ("5",), "domains", "Domains and their disks.", "Panes"),
-    Action("next_pane", ("tab",), "next pane", "Go to the next pane.", "Panes"),
+    Action("sort_reverse", ("o",), "order", "Turn the order around.", "Table", footer=31),
+    Action("columns", ("w",), "columns", "Choose the columns of the table.", "Table", footer=26),
+    Action("expand", ("e",), "expand", "Give the whole screen to this pane, or give it back.", "Panes", footer=10),
+    Action("chart_scope", ("c",), "all/one", "Charts of all disks, or of the selected one.", "Panes", footer=28),
+    Action("next_pane", ("tab",), "next pane", "Go to the next pane.", "Panes", footer=27),
     Action("previous_pane", ("shift+tab",), "previous pane", "Go to the previous pane.", "Panes"),
-    Action("back", ("escape",), "back", "Clear the filter, unfreeze, return to the table.", "Panes"),
+    Action("jump", ("ctrl+o", "apostrophe"), "jump", "Show a letter on every pane; press it to go there.", "Panes"),
+    Action("back", ("escape",), "back", "Undo what hides something: filter, expanded pane, freeze.", "Panes"),
     Action("cursor_up", ("up", "k"), "up", "One row up.", "Move", where="pane"),
     Action("cursor_down", ("down", "j"), "down", "One row down.", "Move", where="pane"),
+    Action(
+        "cursor_left", ("left", "h"), "left", "To the left: slot, time cursor; close a branch.", "Move", where="pane"
+    ),
+    Action(
+        "cursor_right", ("right", "l"), "right", "To the right: slot, time cursor; open a branch.", "Move", where="pane"
+    ),
     Action("page_up", ("pageup",), "page up", "One page up.", "Move", where="pane"),
     Action("page_down", ("pagedown",), "page down", "One page down.", "Move", where="pane"),
     Action("first", ("home", "g"), "first", "To the first row.", "Move", where="pane"),
-    Action("last", ("end", "G"), "last", "To the last row.", "Move", where="pane"),
-    Action("choose", ("enter",), "choose", "On a domain: show only its disks.", "Move", where="pane"),
-    Action("help", ("question_mark",), "help", "Every key and what it does.", "Program", where="app", footer=1),
-    Action("command_palette", ("ctrl+p",), "palette", "Find an action by its name.", "Program", where="app", footer=8),
+    Action("last", ("G",), "last", "To the last row.", "Move", where="pane"),
+    Action("choose", ("enter",), "choose", "Open what is under the cursor.", "Move", where="pane"),
+    Action("step(-1)", ("comma",), "step back", "To the transition before.", "Screens", where="handshake", footer=5),
+    Action("step(1)", ("full_stop",), "step", "To the transition after.", "Screens", where="handshake", footer=5),
+    Action("operation", ("m",), "reads/writes", "Reads, writes or both.", "Screens", where="latency", footer=5),
+    Action(
+        "edit",
+        ("E",),
+        "edit",
+        "Change the value of the key under the cursor, after a question.",
+        "Screens",
+        where="store",
+        footer=5,
+        changes=True,
+    ),
+    Action("help", ("question_mark", "f1"), "help", "Every key and what it does.", "Program", where="app", footer=1),
+    Action(
+        "command_palette",
+        ("ctrl+p", "colon"),
+        "palette",
+        "Find an action by its name.",
+        "Program",
+        where="app",
+        footer=12,
+    ),
+    Action("change_theme", ("t",), "theme", "Choose other colours.", "Program", where="app", footer=32),
     Action(
         "quit", ("q", "ctrl+q"), "quit", "Leave; asks first while disks are attached.", "Program", where="app", footer=1
     ),
@@ -107,8 +207,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("close", ("escape",), "close", "Close the question without doing anything.", "Questions", where="dialog"),
 )
 
-GROUPS = ("Disks", "Table", "View", "Panes", "Move", "Questions", "Program")
-_KEYCAPS |= {"slash": "/", "question_mark": "?", "plus": "+", "equals_sign": "=", "minus": "-"}
+GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Questions", "Program")
+_NO_KEY = "no_key"
+"""A key that no keyboard has."""
 _ALWAYS = {"interrupt", "quit"}
 """Reach the app before an input field may take the key."""
 
@@ -123,6 +224,7 @@ def bindings(where: str) -> list[BindingType]:
             show=False,
             priority=action.name in _ALWAYS and key.startswith("ctrl+"),
             tooltip=action.help,
+            id=action.id,
         )
         for action in ACTIONS
         if action.where == where
@@ -130,6 +232,90 @@ def bindings(where: str) -> list[BindingType]:
     ]
 
 
-def footer_actions() -> list[Action]:
-    """What the footer shows, the most important first."""
-    return sorted((action for action in ACTIONS if action.footer), key=lambda action: action.footer)
+def places(view: str) -> tuple[str, ...]:
+    """Everything that may take a key while a view is shown."""
+    return "app", "main", "pane", view
+
+
+class Registry:
+    """The actions with the keys that an operator gave them."""
+
+    def __init__(self, keys: Mapping[str, Sequence[str]] | None = None) -> None:
+        """``keys``: by action id, the keys in place of the usual ones.  Raises UserError."""
+        keys = keys or {}
+        known = {action.id for action in ACTIONS}
+        for name in keys:
+            if name not in known:
+                raise UserError(
+                    f"[keys] names {name!r}, which is no action",
+                    fix="docs/keys.md lists them",
+                    key=name,
+                )
+        self.changed = {name: tuple(given) for name, given in keys.items()}
+        self.actions = tuple(replace(action, keys=self.changed.get(action.id, action.keys)) for action in ACTIONS)
+        if clash := first_clash(self.actions):
+            key, one, other = clash
+            raise UserError(
+                f"[keys] gives {keycap(key)!r} to {other.id}, but it is the key of {one.id}",
+                fix=f"give {one.id} another key too",
+                key=other.id,
+                value=key,
+            )
+
+    @property
+    def keymap(self) -> dict[str, str]:
+        """The changes, for Textual, which takes an empty one for none."""
+        return {name: ",".join(keys) or _NO_KEY for name, keys in self.changed.items()}
+
+    def footer(self, view: str, *, read_only: bool = False) -> list[Action]:
+        """What the footer of a view shows, the most important first."""
+        shown = [
+            action
+            for action in self.actions
+            if action.footer and action.keys and action.where in places(view) and not (read_only and action.changes)
+        ]
+        return sorted(shown, key=lambda action: action.footer)
+
+
+def first_clash(actions: Iterable[Action]) -> tuple[str, Action, Action] | None:
+    """A key that would do two things at one place, and both of them."""
+    several = list(actions)
+    for view in (*VIEWS, "dialog"):
+        seen: dict[str, Action] = {}
+        here = ("app", "dialog", "pane") if view == "dialog" else places(view)
+        for action in several:
+            if action.where not in here:
+                continue
+            for key in action.keys:
+                if (other := seen.setdefault(key, action)) is not action:
+                    return key, other, action
+    return None
+
+
+def keys_page() -> str:
+    """docs/keys.md."""
+    lines = [
+        "# Keys",
+        "",
+        "Made from the registry of actions (`usblkback_tui/ui/actions.py`) by `scripts/keys_page.py`.",
+        "",
+        "Every key can be changed in the config file; the name of an action is the one in the last column:",
+        "",
+        "```toml",
+        "[keys]",
+        'attach = ["A"]',
+        'freeze = ["space", "f"]',
+        "```",
+        "",
+        "Keys are named as Textual names them: letters as they are, `slash`, `space`, `ctrl+o`, `f5`, `left`.",
+        "Actions marked ◆ change disks or xenstore and are off with `--read-only`.",
+    ]
+    for group in GROUPS:
+        lines += ["", f"## {group}", "", "| key | does | name |", "| --- | --- | --- |"]
+        for action in ACTIONS:
+            if action.group == group:
+                caps = " ".join(f"`{keycap(key)}`" for key in action.keys)
+                place = f" ({action.where} screen)" if action.where in VIEWS else ""
+                mark = " ◆" if action.changes else ""
+                lines.append(f"| {caps} | {action.help}{place}{mark} | `{action.id}` |")
+    return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The application: looks at a backend a few times a second and carries out what the operator asks.
 
-Threads: the sampler takes snapshots, each verb has a thread of its own; all of them only hand values to the event
-loop, and no widget is touched outside it.
+Threads: the sampler takes snapshots, the inspector takes closer looks, each verb has a thread of its own; all of them
+only hand values to the event loop, and no widget is touched outside it.
 
 The dialogs are imported when they are asked for: the first screen comes sooner without them.
 """
@@ -10,7 +10,7 @@ The dialogs are imported when they are asked for: the first screen comes sooner 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,17 +18,30 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
-from usblkback_tui.engine.snapshot import DiskView
-from usblkback_tui.ui.actions import ACTIONS, bindings
+from usblkback_tui.engine.settings import AlertSettings
+from usblkback_tui.engine.snapshot import DiskView, Severity
+from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
+from usblkback_tui.ui.bars import run_action
 from usblkback_tui.ui.dialogs.base import Dialog
+from usblkback_tui.ui.exporting import as_csv, as_json
+from usblkback_tui.ui.gauges import Gauges
+from usblkback_tui.ui.inspector import Answer, Inspector
+from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.main import MainScreen, Wanted
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.outcome import Outcome
 from usblkback_tui.ui.palette import Palette
 from usblkback_tui.ui.sampler import Sample, Sampler
+from usblkback_tui.ui.state import UiState
+from usblkback_tui.ui.text import clean
+from usblkback_tui.ui.views.base import View
+from usblkback_tui.ui.views.engine import EngineView
+from usblkback_tui.ui.views.store import StoreView
 
 if TYPE_CHECKING:
     from usblkback_tui.ui.dialogs.quit import QuitDialog
@@ -55,11 +68,18 @@ class UsblkApp(App[Outcome]):
         detach_seconds: float = 10.0,
         engine_stays: bool = False,
         hand_over: Callable[[], None] | None = None,
+        keys: Mapping[str, Sequence[str]] | None = None,
+        state: UiState | None = None,
+        alerts: AlertSettings | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``engine_stays``: the engine does not end with this program, so leaving asks nothing.
 
         ``hand_over`` gives the disks to a headless engine and is offered when leaving; it may block and raises
-        UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.
+        UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.  ``keys`` are those of ``[keys]``;
+        UserError when they clash.  ``state`` is what the screens were like when they were left; its theme wins.
+        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``clock`` measures what the
+        screens cost.
         """
         super().__init__()
         self.backend = backend
@@ -68,13 +88,21 @@ class UsblkApp(App[Outcome]):
         self.detach_seconds = detach_seconds
         self.engine_stays = engine_stays
         self.hand_over = hand_over
-        self.theme = theme if theme in self.available_themes else "textual-dark"
+        self.registry = Registry(keys)
+        self.set_keymap(self.registry.keymap)
+        self.state = state or UiState()
+        wanted = self.state.theme or theme
+        self.theme = wanted if wanted in self.available_themes else "textual-dark"
         self.palette = Palette(self.current_theme)
         self.model = Model()
-        self.main = MainScreen(title)
+        self.main = MainScreen(title, self.registry, self.state)
         self.sampler = Sampler(backend, self._deliver)
-        self.slowest_tick = 0.0
-        """Seconds the longest tick took on the event loop."""
+        self.inspector = Inspector(backend, self._deliver_answer)
+        self._alerts = alerts
+        self._alerted: set[str] = set()
+        """What the operator was told of and still goes on."""
+        self.gauges = Gauges(clock, refresh_hz)
+        self._clock = clock
 
     def get_default_screen(self) -> Screen[None]:
         return self.main
@@ -82,13 +110,20 @@ class UsblkApp(App[Outcome]):
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.sampler.start()
+        self.inspector.start()
         self.sampler.ask()
-        self.set_interval(1 / self.refresh_hz, self.tick)
+        self.set_interval(1 / self.refresh_hz, self._timer)
 
     def on_unmount(self) -> None:
         self.sampler.stop()
+        self.inspector.stop()
+        self.state.save()
 
     # -- ticks ---------------------------------------------------------------------------------------------------
+
+    def _timer(self) -> None:
+        self.gauges.timer()
+        self.tick()
 
     def tick(self) -> None:
         """Ask for a snapshot; say so when the last one is overdue."""
@@ -102,24 +137,63 @@ class UsblkApp(App[Outcome]):
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take, sample)
 
+    def _deliver_answer(self, answer: Answer) -> None:
+        """Called on the inspector's thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take_answer, answer)
+
     def _take(self, sample: Sample) -> None:
         if not self.is_running:
             return
-        begin = time.perf_counter()
+        begin = self._clock()
         self.model.take(sample)
         with self._context():
             self._show()
-        self.slowest_tick = max(self.slowest_tick, time.perf_counter() - begin)
+            if sample.rates is not None:
+                self._alert()
+        self.gauges.ticked(self._clock() - begin)
+        self._look()
+
+    def _alert(self) -> None:
+        """Tell of thresholds that were crossed since the last look; of one that goes on, once."""
+        window = self.model.window
+        if self._alerts is None or window is None or self.model.snapshot is None:
+            return
+        found = find_alerts(window, self.model.snapshot, self._alerts)
+        for alert in found:
+            if alert.id not in self._alerted:
+                severity: SeverityLevel = "error" if alert.severity is Severity.ERROR else "warning"
+                self.notify(clean(alert.sentence), title="Alert", severity=severity, markup=False)
+        self._alerted = {alert.id for alert in found}
+
+    def _take_answer(self, answer: Answer) -> None:
+        if self.is_running:
+            with self._context():
+                self.main.answer(answer.who, answer.value, answer.problem)
 
     def _show(self) -> None:
+        view = self.main.view
+        if isinstance(view, EngineView) and view.is_mounted:
+            lines = list(self.main.query(LineView))
+            drawn = sum(pane.drawn for pane in self.main.query(View))
+            view.cost = self.gauges.cost(sum(one.painted for one in lines), drawn, len(self.model.moments))
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen | Dialog):
                 screen.show_model(self.model)
 
+    def _look(self) -> None:
+        """Let the view that is shown ask what the snapshot does not say."""
+        if self.screen is not self.main or not self.main.look_due():
+            return
+        look = self.main.view.look() if self.main.view.is_mounted else None
+        if look is not None and self.inspector.ask(self.main.view_name, look):
+            self.main.looked()
+
     def _theme_changed(self, _theme: object) -> None:
         self.palette = Palette(self.current_theme)
+        self.state.theme = self.theme
         self.main.refresh(recompose=False)
-        for widget in self.main.query("LineView"):
+        for widget in self.main.query(LineView):
             widget.refresh()
 
     # -- actions -------------------------------------------------------------------------------------------------
@@ -131,44 +205,108 @@ class UsblkApp(App[Outcome]):
 
     @on(Wanted)
     def _wanted(self, message: Wanted) -> None:
-        if message.what == "attach":
+        what = message.what
+        if what in ("attach", "detach", "force_detach", "resize") and not self._may_change():
+            return
+        if what == "attach":
             self._ask_attach()
-        elif message.what == "resize":
+        elif what == "columns":
+            self._ask_columns()
+        elif what == "export":
+            self._ask_export()
+        elif what == "jump":
+            self._jump()
+        elif what == "resize":
             self._ask_resize()
         else:
-            self._ask_detach(force=message.what == "force_detach")
+            self._ask_detach(force=what == "force_detach")
+
+    def _may_change(self) -> bool:
+        if self.main.read_only:
+            self.notify("This is read-only: nothing is changed from here.", severity="warning", markup=False)
+            return False
+        return True
 
     def _ask_attach(self) -> None:
         from usblkback_tui.ui.dialogs.attach import AttachDialog
 
         selected = self.main.selected
-        self.push_screen(AttachDialog(self.backend, self.model, prefer=selected.domid if selected else None))
+        self.push_screen(AttachDialog(self.backend, self.model, self.state, prefer=selected[0] if selected else None))
 
     def _ask_resize(self) -> None:
         from usblkback_tui.ui.dialogs.resize import ResizeDialog
 
-        disk = self.main.selected
-        if disk is None:
-            self.notify("There is no disk to resize; a attaches one.", severity="warning", markup=False)
-        else:
+        if (disk := self._own_disk("resized")) is not None:
             self.push_screen(ResizeDialog(self.backend, disk))
 
     def _ask_detach(self, *, force: bool) -> None:
         from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
 
-        disk = self.main.selected
-        if disk is None:
-            self.notify("There is no disk to detach; a attaches one.", severity="warning", markup=False)
-        elif force:
-            self.push_screen(ForceDialog(self.backend, disk, self.detach_seconds))
+        if (disk := self._own_disk("detached")) is not None:
+            dialog = ForceDialog if force else DetachDialog
+            self.push_screen(dialog(self.backend, disk, self.detach_seconds))
+
+    def _own_disk(self, done: str) -> DiskView | None:
+        """The selected disk as it is now; None, with a sentence, where nothing can be done to it."""
+        disk = self.model.disk(self.main.selected)
+        scene = self.main.scene
+        if disk is not None:
+            return disk
+        if scene is not None and scene.disk is not None:
+            why = f"{scene.disk.kind} serves it" if scene.is_foreign else "it is gone"
+            self.notify(f"{clean(scene.disk.title)} cannot be {done}: {why}.", severity="warning", markup=False)
         else:
-            self.push_screen(DetachDialog(self.backend, disk, self.detach_seconds))
+            self.notify("There is no disk selected; a attaches one.", severity="warning", markup=False)
+        return None
+
+    def _ask_columns(self) -> None:
+        from usblkback_tui.ui.dialogs.columns import ColumnsDialog
+
+        table = self.main.view.table
+        if table is None:
+            self.notify("This screen has no table.", severity="warning", markup=False)
+            return
+        self.push_screen(ColumnsDialog(table), lambda _: self.main.keep_table())
+
+    def _ask_export(self) -> None:
+        from usblkback_tui.ui.dialogs.export import ExportDialog
+
+        scene = self.main.scene
+        if scene is None:
+            return
+        sheet = self.main.view.sheet()
+        picture = self.export_screenshot(title=self.heading)
+
+        def content(kind: str) -> str:
+            if kind == "svg":
+                return picture
+            return as_csv(sheet) if kind == "csv" else as_json(sheet, scene.snapshot)
+
+        self.push_screen(ExportDialog(sheet.name, scene.now, content))
+
+    def _jump(self) -> None:
+        from usblkback_tui.ui.dialogs.jump import JumpDialog
+
+        async def go(target: LineView | str | None) -> None:
+            if isinstance(target, LineView):
+                target.focus()
+            elif target is not None:
+                await self.main.action_screen(VIEWS[int(target) - 1])
+
+        self.push_screen(JumpDialog(self.main.panes()), go)
+
+    @on(StoreView.EditWanted)
+    def _ask_edit(self, message: StoreView.EditWanted) -> None:
+        from usblkback_tui.ui.dialogs.edit import EditDialog
+
+        if self._may_change():
+            self.push_screen(EditDialog(self.backend, message.path, message.node))
 
     def action_help(self) -> None:
         from usblkback_tui.ui.dialogs.help import HelpDialog
 
         if not isinstance(self.screen, HelpDialog):
-            self.push_screen(HelpDialog())
+            self.push_screen(HelpDialog(self.registry))
 
     async def action_quit(self) -> None:
         """Leave, after a question when disks are attached."""
@@ -199,21 +337,14 @@ class UsblkApp(App[Outcome]):
         return next((screen for screen in self.screen_stack if isinstance(screen, QuitDialog)), None)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every action of the registry, and the themes."""
-        for action in ACTIONS:
-            if action.where == "main":
-                yield SystemCommand(_sentence_name(action.name), action.help, partial(self._run_on_main, action.name))
-            elif action.where == "app" and action.name not in ("command_palette", "interrupt"):
-                yield SystemCommand(_sentence_name(action.name), action.help, partial(self._run_on_app, action.name))
-        yield SystemCommand("Theme", "Choose other colours.", self.action_change_theme)
+        """The command palette: every action of the registry that makes sense here."""
+        for action in self.registry.actions:
+            if action.where not in places(self.main.view_name) or action.where == "pane":
+                continue
+            if action.name in ("command_palette", "interrupt") or (action.changes and self.main.read_only):
+                continue
+            name = action.id.replace("_", " ").capitalize()
+            yield SystemCommand(name, action.help, partial(self._run, action.name, action.where))
 
-    async def _run_on_main(self, name: str) -> None:
-        await self.main.run_action(name)
-
-    async def _run_on_app(self, name: str) -> None:
-        await self.run_action(name)
-
-
-def _sentence_name(name: str) -> str:
-    """``pane('charts')`` -> ``Pane charts``."""
-    return name.replace("('", " ").replace("')", "").replace("_", " ").capitalize()
+    async def _run(self, name: str, where: str) -> None:
+        await run_action(self.main.view, name, where)

@@ -3,32 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual import events
+from textual.widget import Widget
 
 from usblkback_tui.ui import units
-from usblkback_tui.ui.actions import Action, footer_actions
+from usblkback_tui.ui.actions import Action, Registry
 from usblkback_tui.ui.lines import LineView
-from usblkback_tui.ui.model import Model
+from usblkback_tui.ui.scene import Scene
 from usblkback_tui.ui.text import Line, Span, clean, line_width
 
-PANES = ("handshake", "charts", "detail", "events", "domains")
 
-
-def header_line(title: str, model: Model, width: int, frozen_for: float | None) -> Line:
+def header_line(title: str, scene: Scene | None, width: int, *, recording: str = "", read_only: bool = False) -> Line:
     """Title, host, counts, rates, problems and the time; what does not fit goes from the middle."""
-    snapshot = model.snapshot
     left: Line = ((" ", ""), (clean(title), "bold title"))
-    if snapshot is None:
+    if scene is None:
         return (*left, ("   waiting for the first snapshot…", "muted"))
-    rates = model.total
+    snapshot, rates = scene.snapshot, scene.total
     disks = len(snapshot.disks)
     guests = sum(domain.domid != snapshot.domid for domain in snapshot.domains)
+    others = f" +{len(snapshot.foreign)}" if snapshot.foreign else ""
     parts: list[tuple[int, Line]] = [
         (5, ((f"host {snapshot.host}, domain {snapshot.domid}", "muted"),)),
         (4, ((f"{guests} domain{'s' * (guests != 1)}", ""),)),
-        (1, ((f"{disks}/{snapshot.max_disks} disks", ""),)),
+        (1, ((f"{disks}/{snapshot.max_disks} disks{others}", ""),)),
         (
             2,
             (
@@ -41,14 +40,18 @@ def header_line(title: str, model: Model, width: int, frozen_for: float | None) 
         (3, ((units.throughput(rates.bytes), "bold"),)),
     ]
     right: list[Span] = []
-    if frozen_for is not None:
-        right += [(f" FROZEN {units.elapsed(frozen_for)} ", "notice"), ("  ", "")]
-    if model.problems:
-        count = model.problems
+    if read_only:
+        right += [(" READ-ONLY ", "tab"), ("  ", "")]
+    if recording:
+        right += [(f"● REC {recording}", "error"), ("  ", "")]
+    if not scene.live:
+        word = "FROZEN" if scene.frozen else "PAST"
+        right += [(f" {word} −{units.elapsed(scene.behind)} ", "notice"), ("  ", "")]
+    if count := scene.problems:
         right += [(f" ▲ {count} problem{'s' * (count != 1)} ", "alarm"), ("  ", "")]
     elif disks:
         right += [("● all well", "good"), ("  ", "")]
-    right.append((f"{units.clock_seconds(snapshot.time)} ", ""))
+    right.append((f"{units.clock_seconds(snapshot.time)} ", "" if scene.live else "warning"))
     room = width - line_width(left) - line_width(tuple(right))
     while parts and sum(line_width(line) + 3 for _, line in parts) > room:
         parts.remove(max(parts, key=lambda part: part[0]))
@@ -73,57 +76,70 @@ class Banner(LineView, can_focus=False):
 
 
 class Tabs(LineView, can_focus=False):
-    """The panes below the table where only one of them fits."""
+    """The screens with their digits."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, titles: Mapping[str, str], *, id: str) -> None:
+        """``titles`` by name, in the order of the digits."""
         super().__init__(id=id)
-        self.current = PANES[0]
+        self._titles = dict(titles)
+        self.current = ""
 
     def line_ground(self, y: int) -> str:
         return "bar"
 
-    def select(self, pane: str) -> None:
+    def select(self, name: str) -> None:
         """Mark one as shown."""
-        self.current = pane
-        self.show([tabs_line(pane)])
+        self.current = name
+        self.show([tabs_line(self._titles, name, self.size.width or self.app.size.width)])
+
+    def on_resize(self) -> None:
+        if self.current:
+            self.select(self.current)
 
     def on_click(self, event: events.Click) -> None:
         x = 0
-        for span, name in zip(tabs_line(self.current), PANES, strict=True):
+        line = tabs_line(self._titles, self.current, self.size.width)
+        for span, name in zip(line, self._titles, strict=True):
             x += len(span[0])
             if event.x < x:
-                self.run_later(name)
+                self.call_later(self.screen.run_action, f"screen('{name}')")
                 return
 
-    def run_later(self, pane: str) -> None:
-        """Show another pane through the screen's own action."""
-        self.call_later(self.screen.run_action, f"pane('{pane}')")
 
-
-def tabs_line(current: str) -> Line:
-    """`` 1 Handshake  2 Charts ...`` with the current one marked."""
+def tabs_line(titles: Mapping[str, str], current: str, width: int) -> Line:
+    """`` 1▸Overview  2 Handshake ...`` with the current one marked; closer together where there is little room."""
+    room = sum(len(title) + 5 for title in titles.values()) <= width
+    tail = "  " if room else ""
     return tuple(
-        (f" {number} {'▸' if name == current else ' '}{name.capitalize()} ", "tab" if name == current else "muted")
-        for number, name in enumerate(PANES, 1)
+        (f" {number}{'▸' if name == current else ' '}{title}{tail}", "tab" if name == current else "muted")
+        for number, (name, title) in enumerate(titles.items(), 1)
     )
 
 
 class Footer(LineView, can_focus=False):
     """The most useful keys; a click does what the key does."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, registry: Registry, *, id: str) -> None:
         super().__init__(id=id)
+        self._registry = registry
+        self._actions: list[Action] = []
         self._targets: list[tuple[int, int, str, str]] = []
 
     def line_ground(self, y: int) -> str:
         return "bar"
 
     def on_resize(self) -> None:
-        self.set_line()
+        self._set_line()
 
-    def set_line(self) -> None:
-        """Draw what fits."""
-        chosen = footer_choice(footer_actions(), self.size.width)
+    def show_for(self, view: str, *, read_only: bool = False) -> None:
+        """Draw the keys of a view."""
+        actions = self._registry.footer(view, read_only=read_only)
+        if actions != self._actions:
+            self._actions = actions
+            self._set_line()
+
+    def _set_line(self) -> None:
+        chosen = footer_choice(self._actions, self.size.width or self.app.size.width)
         spans: list[Span] = []
         self._targets = []
         x = 0
@@ -138,7 +154,23 @@ class Footer(LineView, can_focus=False):
     def on_click(self, event: events.Click) -> None:
         for left, right, name, where in self._targets:
             if left <= event.x < right:
-                self.call_later(self.app.run_action if where == "app" else self.screen.run_action, name)
+                self.call_later(self._carry_out, name, where)
+
+    async def _carry_out(self, name: str, where: str) -> None:
+        """What the key does."""
+        await run_action(self, name, where)
+
+
+async def run_action(widget: Widget, name: str, where: str) -> None:
+    """Carry out an action of the registry as its key does, at the place it belongs to."""
+    if where == "app":
+        await widget.app.run_action(name)
+    elif where == "main":
+        await widget.screen.run_action(name)
+    elif where == "pane" and widget.screen.focused is not None:
+        await widget.screen.focused.run_action(name)
+    elif (view := next(iter(widget.screen.query(f"#view-{where}").results(Widget)), None)) is not None:
+        await view.run_action(name)
 
 
 def footer_choice(actions: Sequence[Action], width: int) -> list[Action]:

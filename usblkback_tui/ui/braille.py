@@ -51,9 +51,9 @@ def mirror(
     lower = height // 2
     rows: list[Line] = []
     for row, text in enumerate(area(up, top, width, upper)):
-        rows.append(((text, f"{styles[0]}{_shade(upper - 1 - row, upper)}"),))
+        rows.append(((text, f"{styles[0]}{shade(upper - 1 - row, upper)}"),))
     for row, text in enumerate(area(down, top, width, lower, down=True)):
-        rows.append(((text, f"{styles[1]}{_shade(row, lower)}"),))
+        rows.append(((text, f"{styles[1]}{shade(row, lower)}"),))
     return rows
 
 
@@ -75,5 +75,6 @@ def _filled(dots: int, below: int) -> int:
     return max(0, min(4, dots - below))
 
 
-def _shade(distance: int, rows: int) -> int:
+def shade(distance: int, rows: int) -> int:
+    """The shade of a row so far from the zero line: brighter towards the tips."""
     return SHADES - 1 if rows < 2 else round(distance / (rows - 1) * (SHADES - 1))

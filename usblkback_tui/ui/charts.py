@@ -1,49 +1,81 @@
 # SPDX-License-Identifier: MIT
-"""IOPS and throughput over time: reads upwards, writes downwards, on one scale.  Pure."""
+"""IOPS, throughput and queue depth over time.  Pure.
+
+Reads go upwards and writes downwards on one scale.  A time cursor, dots before the end, is a line through all charts,
+and the headings then say what was there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from usblkback_tui.ui import units
-from usblkback_tui.ui.braille import ceiling, mirror
+from usblkback_tui.ui.axis import axis_line
+from usblkback_tui.ui.braille import area, ceiling, mirror, shade
 from usblkback_tui.ui.history import LEVELS, Track
 from usblkback_tui.ui.text import Line, Span, fit
 
 GUTTER = 6
 """Cells of the scale at the left."""
+LEAST_HEIGHT = 4
 
 
-def iops_lines(track: Track, level: int, width: int, height: int) -> list[Line]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Which part of a track is drawn: zoom level, seconds left out at the end, and the time cursor in dots."""
+
+    level: int = 0
+    back: int = 0
+    cursor: int = 0
+
+
+def iops_lines(track: Track, look: Look, width: int, height: int) -> list[Line]:
     """Requests a second."""
-    return _chart(
-        track.reads.last(2 * width, level),
-        track.writes.last(2 * width, level),
-        "IOPS",
-        units.count,
-        level,
-        width,
-        height,
-    )
+    up, down = (series.last(2 * width, look.level, look.back) for series in (track.reads, track.writes))
+    return _mirrored(up, down, "IOPS", units.count, look, width, height)
 
 
-def throughput_lines(track: Track, level: int, width: int, height: int) -> list[Line]:
+def throughput_lines(track: Track, look: Look, width: int, height: int) -> list[Line]:
     """Bytes a second."""
-    up, down = track.read_bytes.last(2 * width, level), track.written_bytes.last(2 * width, level)
-    return _chart(up, down, "Throughput", units.throughput, level, width, height)
+    up, down = (series.last(2 * width, look.level, look.back) for series in (track.read_bytes, track.written_bytes))
+    return _mirrored(up, down, "Throughput", units.throughput, look, width, height)
 
 
-def side_by_side(left: Sequence[Line], right: Sequence[Line]) -> list[Line]:
-    """Two charts next to each other, two blanks between them."""
-    return [(*a, ("  ", ""), *b) for a, b in zip(left, right, strict=True)]
+def depth_lines(track: Track, look: Look, width: int, height: int) -> list[Line]:
+    """Requests in flight."""
+    cells, rows = max(width - GUTTER, 2), max(height - 2, 2)
+    values = track.depth.last(2 * cells, look.level, look.back)
+    top = ceiling(max((*values, 0.0)))
+    now = _at(values, look.cursor)
+    heading: list[Span] = [(" Queue depth  ", "bold"), ("-" if now is None else units.count(now), "bold good")]
+    lines: list[Line] = [_filled(heading, width)]
+    scale = {0: units.count(top), rows - 1: "0"}
+    for row, text in enumerate(area(values, top, cells, rows)):
+        lines.append((_tick(scale, row), *_marked((text, f"read{shade(rows - 1 - row, rows)}"), cells, look.cursor)))
+    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER))
+    return lines
 
 
-def _chart(
+def side_by_side(*charts: Sequence[Line]) -> list[Line]:
+    """Charts next to each other, two blanks between them."""
+    rows = []
+    for parts in zip(*charts, strict=True):
+        spans: list[Span] = []
+        for part in parts:
+            if spans:
+                spans.append(("  ", ""))
+            spans.extend(part)
+        rows.append(tuple(spans))
+    return rows
+
+
+def _mirrored(
     up: Sequence[float],
     down: Sequence[float],
     name: str,
     unit: Callable[[float], str],
-    level: int,
+    look: Look,
     width: int,
     height: int,
 ) -> list[Line]:
@@ -56,45 +88,50 @@ def _chart(
     if rows < 4:
         scale.pop(upper - 1, None)
         scale[0] = units.count(top)
-    lines: list[Line] = [_heading(name, unit, up, down, width)]
+    lines: list[Line] = [_heading(name, unit, _at(up, look.cursor), _at(down, look.cursor), width)]
     for row, drawn in enumerate(mirror(up, down, top, cells, rows)):
-        tick = "┤" if row in scale else "│"
-        lines.append(((fit(scale.get(row, ""), GUTTER - 1, ">") + tick, "faint"), *drawn))
-    lines.append(_axis(cells, level))
+        lines.append((_tick(scale, row), *_marked(drawn[0], cells, look.cursor)))
+    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER))
     return lines
 
 
-def _heading(name: str, unit: Callable[[float], str], up: Sequence[float], down: Sequence[float], width: int) -> Line:
-    read = unit(up[-1]) if up else "-"
-    written = unit(down[-1]) if down else "-"
+def _tick(scale: dict[int, str], row: int) -> Span:
+    return fit(scale.get(row, ""), GUTTER - 1, ">") + ("┤" if row in scale else "│"), "faint"
+
+
+def _marked(drawn: Span, cells: int, cursor: int) -> Line:
+    """A row of a chart with the time cursor in it."""
+    at = cells - 1 - cursor // 2
+    if cursor <= 0 or at < 0:
+        return (drawn,)
+    text, style = drawn
+    mark: Span = ("┊", "key") if text[at] == "\u2800" else (text[at], "key")
+    return (text[:at], style), mark, (text[at + 1 :], style)
+
+
+def _at(values: Sequence[float], cursor: int) -> float | None:
+    return values[-1 - cursor] if cursor < len(values) else None
+
+
+def _heading(name: str, unit: Callable[[float], str], up: float | None, down: float | None, width: int) -> Line:
+    read = "-" if up is None else unit(up)
+    written = "-" if down is None else unit(down)
     words = ("read ", "write ") if width >= 48 else ("", "")
-    spans: list[Span] = [
-        (f" {name}  ", "bold"),
-        ("▲ ", "read"),
-        (words[0], "muted"),
-        (f"{read:<8} ", "bold read"),
-        ("▼ ", "write"),
-        (words[1], "muted"),
-        (f"{written:<8}", "bold write"),
-    ]
+    name = name if width >= 36 or len(name) < 8 else "MB/s"
+    return _filled(
+        [
+            (f" {name}  ", "bold"),
+            ("▲ ", "read"),
+            (words[0], "muted"),
+            (f"{read:<8} ", "bold read"),
+            ("▼ ", "write"),
+            (words[1], "muted"),
+            (f"{written:<8}", "bold write"),
+        ],
+        width,
+    )
+
+
+def _filled(spans: list[Span], width: int) -> Line:
     used = sum(len(text) for text, _ in spans)
     return (*spans, (" " * max(width - used, 0), ""))
-
-
-def _axis(cells: int, level: int) -> Line:
-    """``-3 min`` at the left, ``now`` at the right, the middle where there is room for it."""
-    span = 2 * cells * LEVELS[level]
-    text = list(" " * cells)
-    for at, label in ((0, _ago(span)), (cells // 2, _ago(span // 2)), (cells, "now")):
-        start = at if at == 0 else at - len(label) if at == cells else at - len(label) // 2
-        if at in (0, cells) or cells >= 40:
-            text[start : start + len(label)] = label
-    return ((" " * (GUTTER - 1) + "└", "faint"), ("".join(text)[:cells], "faint"))
-
-
-def _ago(seconds: int) -> str:
-    if seconds < 120:
-        return f"-{seconds} s"
-    if seconds < 7200:
-        return f"-{seconds / 60:.0f} min"
-    return f"-{seconds / 3600:.1f} h"

@@ -8,12 +8,21 @@ from pathlib import PurePath
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.ui import units
 from usblkback_tui.ui.livetable import Column
-from usblkback_tui.ui.model import DiskRow
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL, state_style
+from usblkback_tui.ui.scene import DiskRow
 from usblkback_tui.ui.text import Span, clean
 
 MODE_WORDS = {"r": "ro", "w": "rw"}
 _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2, Severity.GOOD: 3}
+
+
+def _p50(row: DiskRow) -> Span:
+    value = row.rates.p50 if row.rates else None
+    return units.latency(value), "faint" if value is None else ""
+
+
+def _size(row: DiskRow) -> Span:
+    return (units.capacity(row.disk.sectors), "") if row.disk.sectors else ("-", "faint")
 
 
 def _figure(row: DiskRow, text: str, value: float) -> Span:
@@ -95,6 +104,16 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
         drop=8,
     ),
     Column(
+        "kind",
+        "BY",
+        lambda row: (row.disk.kind, "info" if row.foreign else "muted"),
+        lambda row: row.disk.kind,
+        least=6,
+        most=11,
+        drop=10,
+    ),
+    Column("size", "SIZE", _size, lambda row: row.disk.sectors, least=8, align=">", drop=11, descending=True),
+    Column(
         "front",
         "FRONT",
         lambda row: (row.disk.frontend_state.word, state_style(row.disk.frontend_state)),
@@ -113,6 +132,16 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column("writes", "w/s", _writes, lambda row: _rate(row, "writes"), least=5, align=">", descending=True),
     Column("bytes", "MB/s", _bytes, lambda row: _rate(row, "bytes"), least=6, align=">", drop=1, descending=True),
     Column("depth", "QD", _depth, lambda row: row.disk.counters.in_flight, least=3, align=">", drop=4, descending=True),
+    Column(
+        "p50",
+        "p50",
+        _p50,
+        lambda row: (row.rates.p50 if row.rates else None) or -1.0,
+        least=5,
+        align=">",
+        drop=12,
+        descending=True,
+    ),
     Column(
         "p99",
         "p99",

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView, RingView
+from usblkback_tui.protocol.ring import MASK
 from usblkback_tui.ui import units
 from usblkback_tui.ui.columns import MODE_WORDS
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL, state_style
+from usblkback_tui.ui.ringblock import GRANT_WORDS
 from usblkback_tui.ui.text import Line, Span, clean, fit_path, wrap
 
 LABEL = 10
-INDEX_MASK = 0xFFFF_FFFF
-"""Ring indexes are 32 bits wide and wrap."""
-
-GRANT_WORDS = {"persistent": "persistent grants", "copy": "grant copy", "map": "map per request"}
 
 
 def detail_lines(disk: DiskView, rates: Rates | None, width: int) -> list[Line]:
@@ -30,6 +28,43 @@ def detail_lines(disk: DiskView, rates: Rates | None, width: int) -> list[Line]:
         *(line for ring in disk.rings for line in ((), *_ring(ring, width))),
         *(((), (("No ring: the ends are not connected.", "muted"),)) if not disk.rings else ()),
     ]
+
+
+def summary_lines(disk: DiskView, rates: Rates | None, width: int) -> list[Line]:
+    """The same in five lines, where there is no room for more."""
+    mode = MODE_WORDS.get(disk.mode, disk.mode)
+    size = units.capacity(disk.sectors) if disk.sectors else "not open"
+    facts = f"  {size}  {mode}  {disk.kind}"
+    rings = ", ".join(f"{ring.slots} slots" for ring in disk.rings[:1])
+    many = f"{len(disk.rings)} rings of {rings}" if len(disk.rings) > 1 else f"1 ring of {rings}"
+    lines: list[Line] = [
+        _row("image", (fit_path(clean(disk.image), width - LABEL - len(facts)), "bold"), (facts, "muted")),
+        _row(
+            "states",
+            (f"frontend {disk.frontend_state.word}", state_style(disk.frontend_state)),
+            ("   ", ""),
+            (f"backend {disk.backend_state.word}", state_style(disk.backend_state)),
+            (f"   {many if disk.rings else 'no ring'}", "muted"),
+        ),
+    ]
+    if rates is None:
+        lines.append(_row("rates", ("not measured yet", "faint")))
+    else:
+        lines.append(
+            _row(
+                "rates",
+                (f"{units.count(rates.reads)} r/s", "bold read"),
+                (f" {units.throughput(rates.read_bytes)}   ", "muted"),
+                (f"{units.count(rates.writes)} w/s", "bold write"),
+                (f" {units.throughput(rates.written_bytes)}   ", "muted"),
+                (f"p50 {units.latency(rates.p50)}  p99 {units.latency(rates.p99)}", ""),
+            )
+        )
+    style = SEVERITY_STYLE[disk.health.severity]
+    symbol = SEVERITY_SYMBOL[disk.health.severity]
+    pieces = wrap(f"{symbol} {clean(disk.health.sentence)}", width - LABEL, style, 2)
+    lines.append(_row("health", *pieces[0]))
+    return lines + [_row("", *piece) for piece in pieces[1:]]
 
 
 def _row(label: str, *spans: Span) -> Line:
@@ -111,15 +146,15 @@ def _ring(ring: RingView, width: int) -> Iterator[Line]:
         (ring.protocol, ""),
         (f"  {GRANT_WORDS.get(ring.grant_mode, ring.grant_mode)}", "muted"),
     )
-    unread = ring.req_prod - ring.req_cons & INDEX_MASK
-    served = ring.req_cons - ring.rsp_prod & INDEX_MASK
+    unread = ring.req_prod - ring.req_cons & MASK
+    served = ring.req_cons - ring.rsp_prod & MASK
     yield _row(
         "slots", *ring_bar(served, unread, ring.slots, width - LABEL - 9), _fullness(served + unread, ring.slots)
     )
     yield _row("", (f"■ {served}", "write"), (" in service  ", "muted"), (f"■ {unread}", "read"), (" unread", "muted"))
-    yield _row("requests", (f"prod {ring.req_prod & INDEX_MASK:<10} cons {ring.req_cons & INDEX_MASK:<10}", ""))
-    yield _row("responses", (f"prod {ring.rsp_prod & INDEX_MASK:<10}", ""))
-    yield _row("wake at", (f"req  {ring.req_event & INDEX_MASK:<10} rsp  {ring.rsp_event & INDEX_MASK:<10}", "muted"))
+    yield _row("requests", (f"prod {ring.req_prod & MASK:<10} cons {ring.req_cons & MASK:<10}", ""))
+    yield _row("responses", (f"prod {ring.rsp_prod & MASK:<10}", ""))
+    yield _row("wake at", (f"req  {ring.req_event & MASK:<10} rsp  {ring.rsp_event & MASK:<10}", "muted"))
     pages = "1 page" if ring.pages == 1 else f"{ring.pages} pages"
     yield _row("channel", (f"event channel {ring.event_channel}", ""), (f"  {pages}, {ring.slots} slots", "muted"))
     yield _row("engine", (ring.io_engine, ""), (f"  {units.whole(c.indirect)} indirect", "muted"))

@@ -3,9 +3,10 @@
 
 time        01:02:03.114      01:02:03.120
 frontend    ● Initialising ──────────────────  3 s
+xenstore    ▸ 5 keys          ◂ 11 keys
 backend     ──────────────────● InitWait ────  3 s
 elapsed                       +6.2 ms
-next        frontend → Initialised: publish its ring references and event channel; 3 s so far
+next        frontend: write ring-ref and event-channel, then go to Initialised; 3 s of 10 s
 health      ...
 """
 
@@ -15,10 +16,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from usblkback_tui.engine.snapshot import DiskView, StateChange
+from usblkback_tui.engine.snapshot import DiskView, StateChange, StoreWrite
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui import units
-from usblkback_tui.ui.nextstep import next_step
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL, state_style
 from usblkback_tui.ui.text import Line, Span, clean, fit, wrap
 
@@ -62,19 +62,51 @@ def moments(transitions: Sequence[StateChange]) -> list[Moment]:
     return result
 
 
-def handshake_lines(disk: DiskView, now: float, width: int, height: int = 7) -> list[Line]:
-    """The lanes, what is waited for, and how the disk is, in ``height`` lines of ``width`` cells."""
+def handshake_lines(
+    disk: DiskView, now: float, width: int, height: int = 7, *, store: bool = False, step: int | None = None
+) -> list[Line]:
+    """The lanes, what is waited for, and how the disk is, in ``height`` lines of ``width`` cells.
+
+    ``store``: with the lane of xenstore writes.  ``step`` is the column to point at; it is always in view.
+    """
     columns = moments(disk.transitions)
-    shown = columns[-max((width - LABEL - AGE) // COLUMN, 1) :]
-    hidden = columns[: len(columns) - len(shown)]
+    room = max((width - LABEL - AGE) // COLUMN, 1)
+    first = max(len(columns) - room, 0)
+    if step is not None:
+        first = min(first, max(step - room // 2, 0))
+    shown, hidden = columns[first : first + room], columns[:first]
+    pointed = None if step is None else step - first
     lines = [
-        _times(shown, len(hidden)),
+        _times(shown, len(hidden), pointed),
         _lane("frontend", shown, hidden, disk.frontend_state, _age(disk.frontend_since, now), width),
+    ]
+    if store:
+        lines.append(_store_lane(shown, hidden, disk.writes))
+    lines += [
         _lane("backend", shown, hidden, disk.backend_state, _age(disk.backend_since, now), width),
         _steps(shown, hidden),
-        _next(disk, now, width),
+        next_line(disk, now, width),
     ]
     return lines + _health(disk, width, max(height - len(lines), 1))
+
+
+def writes_between(writes: Sequence[StoreWrite], after: float | None, until: float) -> list[StoreWrite]:
+    """What was written in the store on the way to a transition at ``until``; the one before it was at ``after``."""
+    return [one for one in writes if (after is None or one.time > after + _TOGETHER) and one.time <= until + _TOGETHER]
+
+
+def _store_lane(shown: Sequence[Moment], hidden: Sequence[Moment], writes: Sequence[StoreWrite]) -> Line:
+    spans: list[Span] = [_label("xenstore")]
+    previous = hidden[-1].time if hidden else None
+    for moment in shown:
+        here = writes_between(writes, previous, moment.time)
+        ends = [one.by for one in here]
+        front, others = ends.count("frontend"), len(ends) - ends.count("frontend")
+        words = [f"▼{front}"] * bool(front) + [f"▲{others}"] * bool(others)
+        keys = "key" if len(here) == 1 else "keys"
+        spans.append((fit(f"{' '.join(words)} {keys}" if here else "", COLUMN), "info"))
+        previous = moment.time
+    return tuple(spans)
 
 
 def _age(since: float, now: float) -> float:
@@ -95,9 +127,12 @@ def _label(text: str) -> Span:
     return fit(text, LABEL), "muted"
 
 
-def _times(shown: Sequence[Moment], hidden: int) -> Line:
-    label = _label(f"‹ {hidden} more" if hidden else "time")
-    return (label, *((fit(units.clock(moment.time), COLUMN), "muted") for moment in shown))
+def _times(shown: Sequence[Moment], hidden: int, pointed: int | None) -> Line:
+    spans: list[Span] = [_label(f"‹ {hidden} more" if hidden else "time")]
+    for at, moment in enumerate(shown):
+        clock = units.clock(moment.time)
+        spans += [(clock, "key slot" if at == pointed else "muted"), (" " * (COLUMN - len(clock)), "")]
+    return tuple(spans)
 
 
 def _lane(
@@ -133,24 +168,31 @@ def _steps(shown: Sequence[Moment], hidden: Sequence[Moment]) -> Line:
     return tuple(spans)
 
 
-def _next(disk: DiskView, now: float, width: int) -> Line:
-    step = next_step(disk.frontend_state, disk.backend_state, online=disk.online)
+def next_line(disk: DiskView, now: float, width: int) -> Line:
+    """Who has to move, how, and how much of the time for it is left."""
     since = max(disk.frontend_since, disk.backend_since)
-    waited = units.elapsed(_age(since, now))
+    waited = _age(since, now)
     if disk.frontend_state is XenbusState.CONNECTED and disk.backend_state is XenbusState.CONNECTED:
         return _label("next"), ("nothing, both ends are Connected", "good"), (f" since {units.clock(since)}", "muted")
+    step = disk.expected
     if step is None:
-        return _label("next"), (f"nothing is expected; {waited} in these states", "muted")
+        return _label("next"), (f"nothing is expected; {units.elapsed(waited)} in these states", "muted")
     room = width - LABEL
-    head = f"{step.end} → {step.state.word}: "
-    tail = f"; waiting {waited}"
-    if len(head) + len(step.action) + len(tail) > room:
-        tail = f" {waited}"
+    head = f"{step.who}: "
+    late = step.seconds and waited > step.seconds
+    if not step.seconds:
+        tail = f"; waiting {units.elapsed(waited)}"
+    elif late:
+        tail = f"; {units.elapsed(waited - step.seconds)} late"
+    else:
+        tail = f"; {units.elapsed(waited)} of {units.elapsed(step.seconds)}"
+    if len(head) + len(step.what) + len(tail) > room:
+        tail = f" {units.elapsed(waited)}"
     return (
         _label("next"),
         (head, "bold warning"),
-        (fit(step.action, max(room - len(head) - len(tail), 0)).rstrip(), ""),
-        (tail, "warning"),
+        (fit(step.what, max(room - len(head) - len(tail), 0)).rstrip(), ""),
+        (tail, "error" if late else "warning"),
     )
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the charts remember: four figures of every disk at four time resolutions, in a fixed amount of memory."""
+"""What charts and heat maps remember: the figures of every disk at four time resolutions, in bounded memory.
+
+Reading takes ``back``: how many seconds before the newest value the picture ends.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from usblkback_tui.engine.rates import Rates, together
+from usblkback_tui.ui import heat
+from usblkback_tui.ui.heat import Heat
 
 LEVELS = (1, 5, 15, 60)
 """Seconds in one dot of a chart, by zoom level; each a multiple of the one before."""
-KEPT = 512
-"""Dots kept at each level: from 8.5 minutes to 8.5 hours."""
+KEPT = 1024
+"""Dots kept at each level: from 17 minutes to 17 hours."""
+KEPT_HEAT = 256
+"""Columns kept at each level beyond the first, which keeps ``KEPT``: a heat map has one to a cell."""
 
 Key = tuple[int, int]
 
@@ -36,16 +43,11 @@ class Series:
             dots = self._dots[level][-(coarser // finer) :]
             _append(self._dots[level + 1], sum(dots) / len(dots))
 
-    def last(self, width: int, level: int = 0) -> list[float]:
+    def last(self, width: int, level: int = 0, back: int = 0) -> list[float]:
         """Up to ``width`` newest dots of a level, oldest first."""
-        return self._dots[level][-width:].tolist() if width > 0 else []
-
-    def copy(self) -> Series:
-        """A series that no longer changes with this one."""
-        twin = Series()
-        twin._dots = tuple(array("f", dots) for dots in self._dots)
-        twin._count = self._count
-        return twin
+        dots = self._dots[level]
+        end = len(dots) - back // LEVELS[level]
+        return dots[max(end - width, 0) : max(end, 0)].tolist() if width > 0 else []
 
 
 def _append(dots: array[float], value: float) -> None:
@@ -54,27 +56,56 @@ def _append(dots: array[float], value: float) -> None:
         del dots[:-KEPT]
 
 
-class Track:
-    """The four figures of one disk, or of all of them."""
+class HeatSeries:
+    """Columns of a heat map, one a second in, sums of LEVELS seconds out.  None is a second without a request."""
 
-    __slots__ = ("read_bytes", "reads", "writes", "written_bytes")
+    __slots__ = ("_columns", "_count")
+
+    def __init__(self) -> None:
+        self._columns: tuple[list[Heat | None], ...] = tuple([] for _ in LEVELS)
+        self._count = 0
+
+    def add(self, column: Heat | None) -> None:
+        """Append the column of the next second."""
+        self._count += 1
+        self._append(0, column)
+        for level, (finer, coarser) in enumerate(pairwise(LEVELS)):
+            if self._count % coarser:
+                return
+            parts = [part for part in self._columns[level][-(coarser // finer) :] if part is not None]
+            self._append(level + 1, heat.together(parts) if parts else None)
+
+    def _append(self, level: int, column: Heat | None) -> None:
+        columns, kept = self._columns[level], KEPT_HEAT if level else KEPT
+        columns.append(column)
+        if len(columns) >= 2 * kept:
+            del columns[:-kept]
+
+    def last(self, width: int, level: int = 0, back: int = 0) -> list[Heat | None]:
+        """Up to ``width`` newest columns of a level, oldest first."""
+        columns = self._columns[level]
+        end = len(columns) - back // LEVELS[level]
+        return columns[max(end - width, 0) : max(end, 0)] if width > 0 else []
+
+
+class Track:
+    """The figures of one disk, or of all of them."""
+
+    __slots__ = ("depth", "heat", "read_bytes", "reads", "writes", "written_bytes")
 
     def __init__(self) -> None:
         self.reads, self.writes, self.read_bytes, self.written_bytes = Series(), Series(), Series(), Series()
+        self.depth = Series()
+        self.heat = HeatSeries()
 
-    def add(self, rates: Rates) -> None:
+    def add(self, rates: Rates, heat: Heat | None = None) -> None:
         """Append one second."""
         self.reads.add(rates.reads)
         self.writes.add(rates.writes)
         self.read_bytes.add(rates.read_bytes)
         self.written_bytes.add(rates.written_bytes)
-
-    def copy(self) -> Track:
-        """A track that no longer changes with this one."""
-        twin = Track()
-        twin.reads, twin.writes = self.reads.copy(), self.writes.copy()
-        twin.read_bytes, twin.written_bytes = self.read_bytes.copy(), self.written_bytes.copy()
-        return twin
+        self.depth.add(rates.queue_depth)
+        self.heat.add(heat)
 
 
 class History:
@@ -84,27 +115,33 @@ class History:
         self._tracks: dict[Key, Track] = {}
         self.all = Track()
         """All disks together."""
-        self.added = 0
-        """Counts what was appended."""
+        self.seconds = 0
+        """How many were appended."""
 
-    def add(self, rates: Mapping[Key, Rates], present: Iterable[Key], seconds: int = 1) -> None:
-        """Append what was measured over the last ``seconds`` whole seconds.  A disk not measured gets no dot."""
-        self.added += 1
-        sums = together(rates.values())
-        for _ in range(min(seconds, KEPT)):
-            self.all.add(sums)
+    def add(
+        self,
+        rates: Mapping[Key, Rates],
+        present: Iterable[Key],
+        seconds: int = 1,
+        heats: Mapping[Key, Heat] | None = None,
+        total: Rates | None = None,
+    ) -> None:
+        """Append what was measured over the last ``seconds`` whole seconds.  A disk not measured gets no dot.
+
+        ``total`` is what all disks together are, where that is not the sum of all rates.
+
+        The requests of a heat map are counted in the first of these seconds.
+        """
+        heats = heats or {}
+        sums, warmth = total or together(rates.values()), heat.together(heats.values()) if heats else None
+        for second in range(min(seconds, KEPT)):
+            self.seconds += 1
+            self.all.add(sums, None if second else warmth)
             for key, one in rates.items():
-                self._tracks.setdefault(key, Track()).add(one)
+                self._tracks.setdefault(key, Track()).add(one, None if second else heats.get(key))
         for key in self._tracks.keys() - set(present):
             del self._tracks[key]
 
     def track(self, key: Key | None) -> Track:
         """The track of a disk (an empty one for a disk without a past); of all disks for None."""
         return self.all if key is None else self._tracks.get(key) or Track()
-
-    def copy(self) -> History:
-        """A history that no longer changes with this one."""
-        twin = History()
-        twin._tracks = {key: track.copy() for key, track in self._tracks.items()}
-        twin.all, twin.added = self.all.copy(), self.added
-        return twin

@@ -34,6 +34,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None, follow: bool = False) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
+        self.painted = 0
+        """Rows given to Textual, for whoever asks what the screen costs."""
         self._base: Style | None = None
         """The pane's own style until it changes: Textual works it out from all ancestors each time it is asked."""
         self._follow = follow
@@ -81,6 +83,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """One row of the terminal, for Textual."""
+        self.painted += 1
         palette = self.palette
         base = self._base = self._base or self.rich_style
         if ground := self.line_ground(y):
@@ -105,6 +108,12 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_cursor_down(self) -> None:
         self.scroll_relative(y=1, animate=False)
+
+    def action_cursor_left(self) -> None:
+        """Nothing lies at the left in a pane without a cursor."""
+
+    def action_cursor_right(self) -> None:
+        """Nor at the right."""
 
     def action_page_up(self) -> None:
         self.scroll_relative(y=-max(self.size.height - 1, 1), animate=False)

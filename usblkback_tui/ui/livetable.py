@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,12 +11,13 @@ from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
+from textual.widget import Widget
 
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.text import Line, Span, cells, fit
 
 Row = TypeVar("Row")
-Key = tuple[int, int]
+Key = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +65,28 @@ class LiveTable(LineView, Generic[Row]):
     class Moved(Message):
         """The cursor is on another row."""
 
-        def __init__(self, key: Key | None) -> None:
+        def __init__(self, table: Widget, key: Key | None) -> None:
             super().__init__()
+            self.table = table
             self.key = key
+
+        @property
+        def control(self) -> Widget:
+            """The table, by which handlers choose."""
+            return self.table
 
     class Chosen(Message):
         """Enter, or a click on the row under the cursor."""
 
-        def __init__(self, key: Key) -> None:
+        def __init__(self, table: Widget, key: Key) -> None:
             super().__init__()
+            self.table = table
             self.key = key
+
+        @property
+        def control(self) -> Widget:
+            """The table, by which handlers choose."""
+            return self.table
 
     class Sorted(Message):
         """The order was changed by the operator; the owner of the rows sends them again."""
@@ -89,7 +102,8 @@ class LiveTable(LineView, Generic[Row]):
     ) -> None:
         """``tail`` is the room the last column is given before others go."""
         super().__init__(id=id)
-        self._columns = tuple(columns)
+        self._all = tuple(columns)
+        self._columns = self._all
         self._key = key
         self._tail = tail
         self._rows: list[Row] = []
@@ -104,6 +118,33 @@ class LiveTable(LineView, Generic[Row]):
         """What is on the terminal, by viewport row."""
         self.empty: tuple[Line, ...] = tuple(empty)
         """Shown where the rows would be when there are none."""
+
+    # -- columns -------------------------------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[Column[Row], ...]:
+        """Every column there is, chosen or not."""
+        return self._all
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The columns that are not wanted."""
+        return frozenset(column.id for column in self._all) - {column.id for column in self._columns}
+
+    def hide(self, ids: Collection[str]) -> None:
+        """Leave these columns out.  The last one, which takes the room that is left, always stays."""
+        wanted = tuple(column for column in self._all[:-1] if column.id not in ids)
+        self._columns = (*wanted, self._all[-1])
+        self._drawings.clear()
+        self._drawn.clear()
+        self._head = None
+        self._forget_widths()
+        self._fit_columns()
+        self.refresh()
+
+    def texts(self) -> list[list[str]]:
+        """Every row as text, hidden columns included."""
+        return [[column.cell(row)[0] for column in self._all] for row in self._rows]
 
     # -- content -------------------------------------------------------------------------------------------------
 
@@ -136,7 +177,7 @@ class LiveTable(LineView, Generic[Row]):
 
     def _sorted(self, rows: Sequence[Row]) -> list[Row]:
         ordered = sorted(rows, key=self._key)
-        column = next((c for c in self._columns if c.id == self.sort_column), None)
+        column = next((c for c in self._all if c.id == self.sort_column), None)
         if column is not None:
             ordered.sort(key=column.sort, reverse=self.sort_reverse)
         return ordered
@@ -266,7 +307,7 @@ class LiveTable(LineView, Generic[Row]):
         for key in (old, new):
             if key is not None and (at := self._index.get(key)) is not None:
                 self.refresh_lines(at + 1)
-        self.post_message(self.Moved(new))
+        self.post_message(self.Moved(self, new))
 
     def _scroll_to_cursor(self) -> None:
         if self.cursor is None or (at := self._index.get(self.cursor)) is None or self.size.height < 2:
@@ -305,13 +346,13 @@ class LiveTable(LineView, Generic[Row]):
 
     def action_choose(self) -> None:
         if self.cursor is not None:
-            self.post_message(self.Chosen(self.cursor))
+            self.post_message(self.Chosen(self, self.cursor))
 
     # -- order ---------------------------------------------------------------------------------------------------
 
     def sort_by(self, column_id: str) -> None:
         """Sort by a column; by the same one again turns the order around."""
-        column = next(c for c in self._columns if c.id == column_id)
+        column = next(c for c in self._all if c.id == column_id)
         self.sort_reverse = not self.sort_reverse if column_id == self.sort_column else column.descending
         self.sort_column = column_id
         self._resort()

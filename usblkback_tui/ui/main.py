@@ -1,44 +1,57 @@
 # SPDX-License-Identifier: MIT
-"""The main screen: domains, disks, and everything about the disk under the cursor."""
+"""The main screen: the frame around the views, the place in time they show, and the disk that is selected."""
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Container, Horizontal
 from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from usblkback_tui.engine.snapshot import DiskView
-from usblkback_tui.ui import charts, units
-from usblkback_tui.ui.actions import bindings
-from usblkback_tui.ui.bars import PANES, Banner, Bar, Footer, Tabs, header_line
-from usblkback_tui.ui.columns import COLUMNS
-from usblkback_tui.ui.detail import detail_lines
-from usblkback_tui.ui.eventlog import event_line
-from usblkback_tui.ui.filtering import matches
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui import units
+from usblkback_tui.ui.actions import VIEWS, Registry, bindings
+from usblkback_tui.ui.bars import Banner, Bar, Footer, Tabs, header_line
+from usblkback_tui.ui.evidence import evidence
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
-from usblkback_tui.ui.model import DiskRow, Model, has_problem
-from usblkback_tui.ui.report import disk_report
-from usblkback_tui.ui.text import Line, clean, fit
+from usblkback_tui.ui.model import Model
+from usblkback_tui.ui.playhead import Playhead
+from usblkback_tui.ui.scene import DiskRow, Scene
+from usblkback_tui.ui.state import UiState
+from usblkback_tui.ui.text import clean, fit
 from usblkback_tui.ui.tree import DomainTree, tree_nodes
+from usblkback_tui.ui.views.base import View
+from usblkback_tui.ui.views.engine import EngineView
+from usblkback_tui.ui.views.handshake import HandshakeView
+from usblkback_tui.ui.views.latency import LatencyView, TimePane
+from usblkback_tui.ui.views.overview import OverviewView
+from usblkback_tui.ui.views.rings import RingsView
+from usblkback_tui.ui.views.store import StoreView
+from usblkback_tui.ui.views.trace import TraceView
 
 FULL_WIDTH, FULL_HEIGHT = 110, 36
-"""From this size on every pane is on the screen; below it the lower half shows one of them."""
+"""From this size on the domains stand at the left and every pane has a frame."""
+
+VIEW_CLASSES: dict[str, type[View]] = {
+    view.NAME: view for view in (OverviewView, HandshakeView, RingsView, LatencyView, StoreView, TraceView, EngineView)
+}
+TITLES = {name: VIEW_CLASSES[name].TITLE for name in VIEWS}
+DISK_FILTER = "filter disks: words or regexes, !not, dom:web, p99>5ms, writes>1k, err>0"
 
 Key = tuple[int, int]
 
 
 class Wanted(Message):
-    """The operator wants something done to a disk: ``attach``, ``detach``, ``force_detach`` or ``resize``."""
+    """The operator wants something that is the app's business: ``attach``, ``detach``, ``columns``, ``export``, ..."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -46,52 +59,48 @@ class Wanted(Message):
 
 
 class MainScreen(Screen[None]):
-    """Shows a model; what changes the world is the app's business."""
+    """Shows scenes; what changes the world is the app's business."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("main")
-    AUTO_FOCUS = "#table"
+    AUTO_FOCUS = None
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, registry: Registry, state: UiState) -> None:
         super().__init__()
         self.heading = title
-        self.live = Model()
-        self.still: Model | None = None
-        """What a frozen view shows."""
-        self.pane = PANES[0]
-        self.problems_only = False
-        self.all_disks = False
-        """The charts show all disks together."""
-        self.level = 0
-        """Zoom of the charts, an index into ``LEVELS``."""
+        self.registry = registry
+        self.state = state
+        self.model = Model()
+        self.playhead = Playhead()
+        self.selected: Key | None = None
+        self.level = min(max(state.zoom, 0), len(LEVELS) - 1)
+        """Zoom of charts and heat maps, an index into ``LEVELS``."""
         self.full = True
-        self._made_of: dict[str, object] = {}
-        """What each pane was made of last: few ticks bring something new for all of them."""
+        self.view_name = state.screen if state.screen in VIEWS else VIEWS[0]
+        self.view: View = self._new_view(self.view_name)
+        self._views: dict[str, View] = {self.view_name: self.view}
+        self._looked: dict[str, float] = {}
+        self.recording = ""
+        """The file that is written, for the header."""
 
     def compose(self) -> ComposeResult:
         # Before there are panes: each change of a class later costs a pass over all of them.
         self._choose_layout(self.app.size)
-        self.add_class(f"-show-{self.pane}")
         yield Bar(id="header")
         yield Banner(id="banner")
-        with Horizontal(id="top"):
+        yield Tabs(TITLES, id="tabs")
+        with Horizontal(id="body"):
             yield DomainTree(id="tree")
-            with Vertical(id="disks"):
-                yield Input(placeholder="filter: words, !not, dom:name", id="filter", compact=True)
-                yield LiveTable(COLUMNS, lambda row: row.disk.key, id="table")
-        yield Tabs(id="tabs")
-        with Horizontal(id="lower"):
-            with Vertical(id="left"):
-                yield LineView(id="handshake")
-                yield LineView(id="charts")
-                yield LineView(id="events", follow=True)
-                yield DomainTree(id="domains")
-            yield LineView(id="detail")
-        yield Footer(id="footer")
+            with Container(id="stage"):
+                yield self.view
+        yield Input(id="filter", compact=True)
+        yield Footer(self.registry, id="footer")
 
     def on_mount(self) -> None:
         self.query_one("#filter", Input).cursor_blink = False
         self.query_one("#tree").border_title = "Domains"
-        self.query_one("#tabs", Tabs).select(self.pane)
+        self._show_frame()
+        self._restore(self.view)
+        self.view.focus_first()
 
     def on_resize(self, event: events.Resize) -> None:
         self._choose_layout(event.size)
@@ -100,252 +109,373 @@ class MainScreen(Screen[None]):
     def _choose_layout(self, size: Size) -> None:
         self.full = size.width >= FULL_WIDTH and size.height >= FULL_HEIGHT
         self.set_class(self.full, "-full")
+        self.set_class(not self.full, "-small")
+
+    # -- views ---------------------------------------------------------------------------------------------------
+
+    def _new_view(self, name: str) -> View:
+        view = VIEW_CLASSES[name]()
+        if isinstance(view, OverviewView | LatencyView):
+            view.level = self.level
+        if isinstance(view, OverviewView):
+            view.problems_only = self.state.problems_only
+        return view
+
+    def _restore(self, view: View) -> None:
+        """Order and columns as they were left."""
+        table = view.table
+        if table is None:
+            return
+        kept = self.state.tables.get(view.NAME)
+        if kept is not None:
+            known = {column.id for column in table.columns}
+            if kept.sort in known:
+                table.set_reactive(LiveTable.sort_column, kept.sort)
+                table.set_reactive(LiveTable.sort_reverse, kept.reverse)
+            if kept.hidden:
+                table.hide(kept.hidden)
+
+    async def action_screen(self, name: str) -> None:
+        """Show one of the views."""
+        if name == self.view_name:
+            self.view.focus_first()
+            return
+        self._close_filter()
+        self.view.display = False
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = self._new_view(name)
+            await self.query_one("#stage").mount(view)
+            self._restore(view)
+        self.view, self.view_name = view, name
+        view.display = True
+        self.state.screen = name
+        self._show_frame()
+        view.focus_first()
+        self.refresh_view()
+        if view is self.overview and self.selected is not None:
+            self.table.cursor = self.selected
+        self.call_after_refresh(self.refresh_view)
+
+    def _show_frame(self) -> None:
+        self.query_one("#tabs", Tabs).select(self.view_name)
+        self.query_one("#footer", Footer).show_for(self.view_name, read_only=self.read_only)
+
+    @property
+    def overview(self) -> OverviewView | None:
+        """The first view, once it was shown."""
+        view = self._views.get("overview")
+        return view if isinstance(view, OverviewView) else None
+
+    @property
+    def read_only(self) -> bool:
+        """Nothing may be changed from here."""
+        return self.state.read_only or bool(self.model.snapshot and self.model.snapshot.read_only)
 
     # -- what is shown -------------------------------------------------------------------------------------------
 
     @property
-    def model(self) -> Model:
-        """What the panes show: the live model, or the one that was frozen."""
-        return self.still or self.live
+    def scene(self) -> Scene | None:
+        """The moment that is shown."""
+        return self.playhead.scene(self.model, self.selected)
 
     @property
     def table(self) -> LiveTable[DiskRow]:
         """The disks."""
-        return cast("LiveTable[DiskRow]", self.query_one("#table", LiveTable))
+        view = self.overview
+        assert view is not None
+        return view.table
 
     @property
-    def selected(self) -> DiskView | None:
-        """The disk under the cursor."""
-        return self.model.disk(self.table.cursor)
-
-    @property
-    def filter(self) -> str:
-        """The words of the filter."""
-        return self.query_one("#filter", Input).value.strip()
+    def disk(self) -> DiskView | None:
+        """The selected disk."""
+        scene = self.scene
+        return scene.disk if scene else None
 
     def show_model(self, model: Model) -> None:
         """A tick: show what is new."""
-        self.live = model
+        self.model = model
         self.refresh_view()
 
     def refresh_view(self) -> None:
-        """Bring every pane on the screen up to date."""
+        """Bring everything on the screen up to date."""
         if not self.is_mounted:
             return
-        self._show_bars()
-        self._show_table()
-        if self.model.snapshot is not None:
-            nodes = tree_nodes(self.model.snapshot)
-            self.query_one("#tree" if self.full else "#domains", DomainTree).set_nodes(nodes)
-        self._show_disk_panes()
-        if self._is_shown("events"):
-            self._show_events()
+        self._select_something()
+        scene = self.scene
+        self._show_bars(scene)
+        if scene is None:
+            return
+        if self.full:
+            tree = self.query_one("#tree", DomainTree)
+            tree.set_nodes(tree_nodes(scene))
+            tree.follow(self.selected)
+        if self.view.is_mounted:
+            self.view.show_scene(scene)
 
-    def _is_shown(self, pane: str) -> bool:
-        return self.full or self.pane == pane
+    def _select_something(self) -> None:
+        """There is always a disk selected while there are disks; one that goes is followed by its neighbour."""
+        scene = self.playhead.scene(self.model, self.selected)
+        if scene is None:
+            return
+        keys = [disk.key for disk in scene.disks]
+        if self.selected not in keys and not (self.view_name == "overview" and self.view.is_mounted):
+            self.selected = min(keys, key=lambda key: key < (self.selected or (0, 0)), default=None)
 
-    def _show_bars(self) -> None:
+    def _show_bars(self, scene: Scene | None) -> None:
         width = self.size.width
-        frozen_for = self.live.now - self.still.now if self.still else None
-        self.query_one("#header", Bar).show([header_line(self.heading, self.live, width, frozen_for)])
+        line = header_line(self.heading, scene, width, recording=self.recording, read_only=self.read_only)
+        self.query_one("#header", Bar).show([line])
         banner = self.query_one("#banner", Banner)
-        banner.display = bool(self.live.error)
-        if self.live.error:
-            since = units.clock_seconds(self.live.error_since)
-            text = f" No news since {since}: {clean(self.live.error)}. Trying again. "
+        banner.display = bool(self.model.error)
+        if self.model.error:
+            since = units.clock_seconds(self.model.error_since)
+            text = f" No news since {since}: {clean(self.model.error)}. Trying again. "
             banner.show([((fit(text, width), ""),)])
 
-    def _show_table(self) -> None:
-        table = self.table
-        rows = [
-            row
-            for row in self.model.rows()
-            if matches(row.disk, self.filter) and (not self.problems_only or has_problem(row.disk))
-        ]
-        empty = self._empty_table()
-        if table.empty != empty:
-            table.empty = empty
-            table.refresh()
-        table.set_rows(rows)
-        hidden = len(self.model.disks) - len(rows)
-        notes = [f"{len(rows)} of {len(self.model.disks)}"] if hidden else []
-        notes += ["problems only"] if self.problems_only else []
-        notes += [f"filter: {clean(self.filter)}"] if self.filter else []
-        box = self.query_one("#disks")
-        title = "Disks" + "".join(f" · {note}" for note in notes)
-        if box.border_title != title:
-            box.border_title = title
+    # -- a closer look -------------------------------------------------------------------------------------------
 
-    def _empty_table(self) -> tuple[Line, ...]:
+    def look_due(self) -> bool:
+        """Whether the view that is shown may ask the backend again."""
         snapshot = self.model.snapshot
-        if snapshot is None:
-            return ((("  Waiting for the engine…", "muted"),),)
-        if snapshot.disks:
-            why = "that has a problem" if self.problems_only and not self.filter else "that matches"
-            return (
-                ((f"  No disk {why}.", "bold"),),
-                (("  ", ""), ("Esc", "key"), (" shows all of them again.", "muted")),
-            )
-        if not any(domain.domid != snapshot.domid for domain in snapshot.domains):
-            return (
-                (("  No guest is running.", "bold"),),
-                (("  Start one; it shows up here by itself.", "muted"),),
-            )
-        return (
-            (("  No disks yet.", "bold"),),
-            (("  Press ", "muted"), ("a", "key"), (" to attach an image to a running domain.", "muted")),
-        )
-
-    def _show_disk_panes(self) -> None:
-        disk = self.selected
-        name = clean(disk.title) if disk else "no disk"
-        if self._is_shown("handshake"):
-            self._title("handshake", f"Handshake · {name}")
-            pane = self.query_one("#handshake", LineView)
-            width, height = pane.size
-            if self._is_new("handshake", (disk, moment_shown(disk, self.model.now) if disk else 0.0, width, height)):
-                pane.show(handshake_lines(disk, self.model.now, width, height) if disk else _nothing("handshake"))
-        if self._is_shown("detail"):
-            self._title("detail", f"Detail · {name}")
-            pane = self.query_one("#detail", LineView)
-            width, rates = pane.size.width, self.model.rates.get(disk.key) if disk else None
-            if self._is_new("detail", (disk, rates, width)):
-                pane.show(detail_lines(disk, rates, width) if disk else _nothing("details"))
-        if self._is_shown("charts"):
-            self._show_charts(disk)
-
-    def _show_charts(self, disk: DiskView | None) -> None:
-        scope = "all disks" if self.all_disks or disk is None else clean(disk.title)
-        self._title("charts", f"Charts · {scope} · {LEVELS[self.level]} s per dot")
-        pane = self.query_one("#charts", LineView)
-        key = None if self.all_disks or disk is None else disk.key
-        size = width, height = pane.size
-        half = (width - 2) // 2
-        drawn = (self.model.history, self.model.history.added, key, self.level, size)
-        if half < 20 or height < 4 or not self._is_new("charts", drawn):
-            return
-        track = self.model.history.track(key)
-        pane.show(
-            charts.side_by_side(
-                charts.iops_lines(track, self.level, half, height),
-                charts.throughput_lines(track, self.level, half, height),
-            )
-        )
-
-    def _show_events(self) -> None:
-        model = self.model
-        names = {domain.domid: domain.name for domain in model.snapshot.domains} if model.snapshot else {}
-        if self._is_new("events", (model, model.logged, names)):
-            lines = [
-                event_line(event, names.get(event.domid, "") if event.domid is not None else "")
-                for event in model.events
-            ]
-            self._title("events", "Events")
-            self.query_one("#events", LineView).show(lines or [(("Nothing has happened yet.", "muted"),)])
-
-    def _is_new(self, pane: str, made_of: object) -> bool:
-        """Whether a pane has to be made again, ``made_of`` being all that its lines depend on."""
-        if self._made_of.get(pane) == made_of:
+        if snapshot is None or not self.playhead.live:
             return False
-        self._made_of[pane] = made_of
-        return True
+        last = self._looked.get(self.view_name, -1e9)
+        return not 0 <= snapshot.monotonic - last < self.view.LOOK_SECONDS
 
-    def _title(self, pane: str, title: str) -> None:
-        widget = self.query_one(f"#{pane}")
-        if widget.border_title != title:
-            widget.border_title = title
+    def looked(self) -> None:
+        """It asked."""
+        if self.model.snapshot is not None:
+            self._looked[self.view_name] = self.model.snapshot.monotonic
 
-    def _show_pane(self, pane: str) -> None:
-        for name in PANES:
-            self.set_class(name == pane, f"-show-{name}")
-        self.pane = pane
-        self.query_one("#tabs", Tabs).select(pane)
+    def answer(self, who: str, value: object, problem: str) -> None:
+        """What it was told."""
+        view = self._views.get(who)
+        if view is None or not view.is_mounted:
+            return
+        if problem:
+            view.refused(clean(problem))
+        else:
+            view.seen(value)
 
-    # -- moving around -------------------------------------------------------------------------------------------
+    # -- selecting -----------------------------------------------------------------------------------------------
 
-    @on(LiveTable.Moved)
-    def _disk_selected(self, message: LiveTable.Moved) -> None:
-        for tree in self.query(DomainTree):
-            tree.follow(message.key)
-        self._show_disk_panes()
+    @on(LiveTable.Moved, "#table")
+    def _row_selected(self, message: LiveTable.Moved) -> None:
+        key = message.key
+        self.selected = (key[0], key[1]) if key is not None else None
+        self.refresh_selection()
+
+    def refresh_selection(self) -> None:
+        """Another disk was selected: the panes of the view follow."""
+        scene = self.scene
+        if scene is None or not self.view.is_mounted:
+            return
+        if self.full:
+            self.query_one("#tree", DomainTree).follow(self.selected)
+        self.view.show_scene(scene)
+
+    def select(self, key: Key) -> None:
+        """Select a disk."""
+        self.selected = key
+        overview = self.overview
+        if overview is not None and overview.is_mounted:
+            if key not in [row.disk.key for row in overview.table.rows]:
+                self._clear_filter()
+            overview.table.cursor = key
+        self.refresh_selection()
+
+    def _shown_keys(self) -> list[Key]:
+        """The disks in the order of the table, filtered as it is."""
+        overview, scene = self.overview, self.scene
+        if overview is not None and overview.is_mounted and overview.table.rows:
+            return [row.disk.key for row in overview.table.rows]
+        return sorted(disk.key for disk in scene.disks) if scene else []
+
+    def action_next_disk(self) -> None:
+        self._select_by(1)
+
+    def action_previous_disk(self) -> None:
+        self._select_by(-1)
+
+    def _select_by(self, step: int) -> None:
+        keys = self._shown_keys()
+        if keys:
+            at = keys.index(self.selected) if self.selected in keys else -1 if step > 0 else 0
+            self.select(keys[(at + step) % len(keys)])
 
     @on(DomainTree.Selected)
     def _tree_selected(self, message: DomainTree.Selected) -> None:
-        if message.key not in [row.disk.key for row in self.table.rows]:
-            self._clear_filter()
-        self.table.cursor = message.key
+        self.select(message.key)
 
     @on(DomainTree.Entered)
-    def _domain_entered(self, message: DomainTree.Entered) -> None:
+    async def _domain_entered(self, message: DomainTree.Entered) -> None:
         if self.model.snapshot is None or message.domid == self.model.snapshot.domid:
             return
-        self.query_one("#filter", Input).value = f"dom:{message.domid}"
-        self.query_one("#disks").add_class("-filtering")
-        self.table.focus()
+        await self.action_screen("overview")
+        overview = self.overview
+        if overview is not None:
+            self._open_filter(f"dom:{message.domid}")
+            overview.disk_words = f"dom:{message.domid}"
+            self.refresh_view()
+            overview.table.focus()
 
-    def action_pane(self, pane: str) -> None:
-        """Show a pane, or go to it where all are shown."""
-        if not self.full:
-            self._show_pane(pane)
-            self.call_after_refresh(self.refresh_view)
-        target = "tree" if self.full and pane == "domains" else pane
-        if self.full:
-            self.query_one(f"#{target}").focus()
+    @on(LiveTable.Chosen, "#table")
+    async def _row_chosen(self) -> None:
+        await self.action_screen("handshake")
+
+    # -- panes ---------------------------------------------------------------------------------------------------
+
+    def panes(self) -> list[LineView]:
+        """What can have the focus, in reading order."""
+        tree = self.query_one("#tree", DomainTree)
+        return ([tree] if tree.size.width else []) + self.view.panes
 
     def action_next_pane(self) -> None:
-        self.focus_next(LineView)
+        self._focus_by(1)
 
     def action_previous_pane(self) -> None:
-        self.focus_previous(LineView)
+        self._focus_by(-1)
+
+    def _focus_by(self, step: int) -> None:
+        panes = self.panes()
+        if not panes:
+            return
+        focused = self.focused
+        at = panes.index(focused) if isinstance(focused, LineView) and focused in panes else 0
+        panes[(at + step) % len(panes)].focus()
+
+    def action_expand(self) -> None:
+        """The focused pane gets the whole screen, or gives it back."""
+        if self.has_class("-expanded"):
+            self._collapse()
+            return
+        focused = self.focused
+        if not isinstance(focused, LineView):
+            return
+        self.add_class("-expanded")
+        self.set_class(focused.id == "tree", "-expanded-tree")
+        if focused.id != "tree":
+            self.view.give_room(focused)
+        self.call_after_refresh(self.refresh_view)
+
+    def _collapse(self) -> None:
+        self.remove_class("-expanded", "-expanded-tree")
+        self.view.give_room(None)
+        self.call_after_refresh(self.refresh_view)
 
     def action_back(self) -> None:
-        """Undo one thing that hides something, the nearest first."""
-        field = self.query_one("#filter", Input)
-        if field.has_focus or field.value:
+        """Undo one thing that hides something, the nearest first; then go home."""
+        field, overview = self.query_one("#filter", Input), self.overview
+        if field.has_focus or field.display:
             self._clear_filter()
-        elif self.problems_only:
+        elif self.has_class("-expanded"):
+            self._collapse()
+        elif overview is not None and self.view is overview and overview.disk_words:
+            self._clear_filter()
+        elif overview is not None and self.view is overview and overview.problems_only:
             self.action_problems()
-        elif self.still is not None:
-            self.action_freeze()
-        self.table.focus()
+        elif not self.playhead.live:
+            self.action_live()
+        elif self.view is not overview and self.focused is not None and self.focused in self.view.walk_children():
+            self.run_worker(self.action_screen("overview"))
+            return
+        self.view.focus_first()
 
-    # -- view ----------------------------------------------------------------------------------------------------
+    # -- filter --------------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        self.query_one("#disks").add_class("-filtering")
+        self._open_filter(self._words)
         self.query_one("#filter", Input).focus()
+
+    @property
+    def _words(self) -> str:
+        overview = self.overview
+        if self.view.FILTER:
+            return self.view.words
+        return overview.disk_words if overview is not None else ""
+
+    def _open_filter(self, words: str) -> None:
+        field = self.query_one("#filter", Input)
+        field.placeholder = self.view.FILTER or DISK_FILTER
+        field.value = words
+        field.display = True
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter", Input).display = False
 
     def _clear_filter(self) -> None:
         self.query_one("#filter", Input).value = ""
-        self.query_one("#disks").remove_class("-filtering")
-        self._show_table()
+        self._close_filter()
+        self._filter_by("")
+
+    def _filter_by(self, words: str) -> None:
+        if self.view.FILTER:
+            self.view.filter_by(words)
+        elif self.overview is not None:
+            self.overview.disk_words = words
+            self.refresh_view()
 
     @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
-        self.refresh_view()
+    def _filter_changed(self, event: Input.Changed) -> None:
+        if event.input.display and event.value != self._words:
+            self._filter_by(event.value)
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        if not self.filter:
+        if not self.query_one("#filter", Input).value.strip():
             self._clear_filter()
-        self.table.focus()
+        self.view.focus_first()
 
     def action_problems(self) -> None:
-        self.problems_only = not self.problems_only
+        overview = self.overview
+        if overview is not None:
+            overview.problems_only = not overview.problems_only
+            self.state.problems_only = overview.problems_only
         self.refresh_view()
 
+    # -- tables --------------------------------------------------------------------------------------------------
+
     def action_sort_next(self) -> None:
-        self.table.sort_step(1)
+        if (table := self.view.table) is not None:
+            table.sort_step(1)
 
     def action_sort_previous(self) -> None:
-        self.table.sort_step(-1)
+        if (table := self.view.table) is not None:
+            table.sort_step(-1)
 
     def action_sort_reverse(self) -> None:
-        self.table.reverse()
+        if (table := self.view.table) is not None:
+            table.reverse()
+
+    @on(LiveTable.Sorted)
+    def _sorted(self) -> None:
+        self.keep_table()
+
+    def keep_table(self) -> None:
+        """Remember order and columns of the table that is shown."""
+        if (table := self.view.table) is not None:
+            self.state.keep_table(self.view_name, table.sort_column, table.sort_reverse, table.hidden)
+
+    # -- time ----------------------------------------------------------------------------------------------------
 
     def action_freeze(self) -> None:
         """Hold what is shown still, or go on."""
-        self.still = None if self.still is not None else self.live.frozen()
+        self.playhead.freeze(self.model)
+        self.refresh_view()
+
+    def action_scrub(self, by: int) -> None:
+        """Go back or forth in time, on every pane."""
+        self.playhead.scrub(self.model, by)
+        self.refresh_view()
+
+    def action_live(self) -> None:
+        """Back to now; when it is now, the end of the list that has the focus."""
+        if self.playhead.live:
+            if isinstance(self.focused, LineView):
+                self.focused.action_last()
+            return
+        self.playhead.go_live()
         self.refresh_view()
 
     def action_zoom_in(self) -> None:
@@ -356,13 +486,24 @@ class MainScreen(Screen[None]):
 
     def _zoom(self, level: int) -> None:
         self.level = max(0, min(level, len(LEVELS) - 1))
+        self.state.zoom = self.level
+        for view in self._views.values():
+            if isinstance(view, OverviewView | LatencyView):
+                view.level = self.level
         self.refresh_view()
 
     def action_chart_scope(self) -> None:
-        self.all_disks = not self.all_disks
+        views = [view for view in self._views.values() if isinstance(view, OverviewView | LatencyView)]
+        for view in views:
+            view.all_disks = not view.all_disks
         self.refresh_view()
 
-    # -- disks ---------------------------------------------------------------------------------------------------
+    @on(TimePane.CursorMoved)
+    def _cursor_moved(self, message: TimePane.CursorMoved) -> None:
+        self.playhead.move_cursor(by=message.by, to=message.to)
+        self.refresh_view()
+
+    # -- what is the app's business ------------------------------------------------------------------------------
 
     def action_attach(self) -> None:
         self.post_message(Wanted("attach"))
@@ -373,17 +514,37 @@ class MainScreen(Screen[None]):
     def action_force_detach(self) -> None:
         self.post_message(Wanted("force_detach"))
 
+    def action_columns(self) -> None:
+        self.post_message(Wanted("columns"))
+
+    def action_export(self) -> None:
+        self.post_message(Wanted("export"))
+
+    def action_jump(self) -> None:
+        self.post_message(Wanted("jump"))
+
     def action_resize(self) -> None:
         self.post_message(Wanted("resize"))
 
     def action_copy(self) -> None:
-        disk = self.selected
-        if disk is None:
+        found = self.view.value()
+        if found is None:
+            self.notify("There is nothing under the cursor to copy.", severity="warning", markup=False)
+            return
+        what, text = found
+        self.app.copy_to_clipboard(text)
+        self.notify(f"Copied {clean(what)}.", markup=False)
+
+    def action_evidence(self) -> None:
+        scene = self.scene
+        if scene is None or scene.disk is None:
             self.notify("There is no disk to copy.", severity="warning", markup=False)
             return
-        self.app.copy_to_clipboard(disk_report(disk, self.model.rates.get(disk.key), self.model.now))
-        self.notify(f"Copied what is known of {clean(disk.title)}.", markup=False)
+        self.app.copy_to_clipboard(evidence(scene))
+        self.notify(f"Copied the evidence on {clean(scene.disk.title)}, as Markdown.", markup=False)
 
 
-def _nothing(what: str) -> list[Line]:
-    return [((f"Select a disk to see its {what}.", "muted"),)]
+def pane_name(pane: Widget) -> str:
+    """What a pane is called in lists: its title up to the first dot."""
+    title = str(pane.border_title or "") or str(getattr(pane.parent, "border_title", "") or "") or str(pane.id)
+    return title.split(" · ")[0]

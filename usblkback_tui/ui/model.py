@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""What the screens show: the last snapshot, the rates, the past of the charts and the log.  No widgets."""
+"""What came from the backend: the newest snapshot, the past, and the scene that is made of them.  No widgets."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from usblkback_tui.engine.rates import Rates, together
-from usblkback_tui.engine.snapshot import DiskView, Event, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.ui.history import History
+from usblkback_tui.ui.moments import Moment, Moments
 from usblkback_tui.ui.sampler import Sample
+from usblkback_tui.ui.scene import Scene
 
 KEPT_EVENTS = 1000
+WINDOW = 10
+"""Seconds that percentiles are taken over."""
 
 Key = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DiskRow:
-    """One row of the table.  ``rates`` is None until they were measured."""
-
-    disk: DiskView
-    rates: Rates | None
 
 
 class Model:
@@ -33,10 +28,8 @@ class Model:
         self.snapshot: Snapshot | None = None
         self.rates: Mapping[Key, Rates] = {}
         self.total = Rates()
-        """All rates together."""
-        self.problems = 0
-        """Disks whose health is a warning or worse."""
         self.history = History()
+        self.moments = Moments()
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.logged = 0
         """Counts every change of ``events``."""
@@ -45,6 +38,8 @@ class Model:
         self.error_since = 0.0
         self.samples = 0
         """Snapshots seen."""
+        self._log: tuple[tuple[int, float], tuple[Event, ...]] = ((-1, 0.0), ())
+        """The events up to a time, and what they were picked for."""
 
     def take(self, sample: Sample) -> None:
         """Bring the model up to date."""
@@ -54,17 +49,20 @@ class Model:
         if self.snapshot is not None and self.snapshot.started != sample.snapshot.started:
             self.events.clear()
             self.logged += 1
-            self.history = History()
+            self.history, self.moments = History(), Moments()
             self.rates, self.total = {}, Rates()
         self.error = ""
         self.snapshot = sample.snapshot
-        self.problems = sum(map(has_problem, sample.snapshot.disks))
         self.samples += 1
         self.events.extend(sample.events)
         self.logged += len(sample.events)
         if sample.rates is not None:
-            self.rates, self.total = sample.rates, together(sample.rates.values())
-            self.history.add(sample.rates, [disk.key for disk in sample.snapshot.disks], sample.seconds)
+            ours = [disk.key for disk in sample.snapshot.disks]
+            self.rates = sample.rates
+            self.total = together(sample.rates[key] for key in ours if key in sample.rates)
+            present = ours + [disk.key for disk in sample.snapshot.foreign]
+            self.history.add(sample.rates, present, sample.seconds, sample.heat, total=self.total)
+            self.moments.add(sample.snapshot, self.history.seconds, self.rates, self.total)
 
     def fail(self, sentence: str) -> None:
         """The backend gave no answer."""
@@ -72,34 +70,66 @@ class Model:
             self.error_since = time.time()
         self.error = sentence
 
-    def frozen(self) -> Model:
-        """The model as it is now, for a view that stands still."""
-        twin = Model()
-        twin.snapshot, twin.samples, twin.problems = self.snapshot, self.samples, self.problems
-        twin.rates, twin.total = self.rates, self.total
-        twin.history = self.history.copy()
-        twin.events, twin.logged = self.events.copy(), self.logged
-        return twin
-
     @property
     def now(self) -> float:
-        """Wall-clock time of what is shown."""
+        """Wall-clock time of the newest snapshot."""
         return self.snapshot.time if self.snapshot else 0.0
 
     @property
     def disks(self) -> tuple[DiskView, ...]:
-        """All disks."""
+        """All disks of ours there are now."""
         return self.snapshot.disks if self.snapshot else ()
 
     def disk(self, key: Key | None) -> DiskView | None:
         """One disk by its key."""
         return self.snapshot.disk(key) if self.snapshot and key else None
 
-    def rows(self) -> list[DiskRow]:
-        """All disks with their rates."""
-        return [DiskRow(disk, self.rates.get(disk.key)) for disk in self.disks]
+    @property
+    def window(self) -> Snapshot | None:
+        """The snapshot of ``WINDOW`` seconds ago; None before there is one."""
+        newest = self.moments.newest
+        before = self.moments.near(newest.number - WINDOW) if newest else None
+        return before.snapshot if newest and before and before.number == newest.number - WINDOW else None
 
+    def moment(self) -> Moment | None:
+        """Now, to be held."""
+        if self.snapshot is None:
+            return None
+        newest = self.moments.newest
+        number = newest.number if newest else 0
+        return Moment(number, self.snapshot, self.history.seconds, self.rates, self.total)
 
-def has_problem(disk: DiskView) -> bool:
-    """Its health is a warning or an error."""
-    return disk.health.severity in (Severity.WARNING, Severity.ERROR)
+    def scene(
+        self, selected: Key | None = None, *, held: Moment | None = None, frozen: bool = False, cursor: int = 0
+    ) -> Scene | None:
+        """What to draw: the newest moment, or the one that is held; None before the first snapshot."""
+        shown = held or self.moment()
+        if shown is None:
+            return None
+        now, before = self.moments.near(shown.number), self.moments.near(shown.number - 1)
+        window = self.moments.near(shown.number - WINDOW)
+        measured = now is not None and before is not None and now is not before
+        return Scene(
+            snapshot=shown.snapshot,
+            rates=shown.rates,
+            total=shown.total,
+            earlier=(before.snapshot, now.snapshot) if measured and before and now else None,
+            window=window.snapshot if window else None,
+            window_seconds=shown.number - window.number if window else 0,
+            history=self.history,
+            second=shown.second,
+            log=self._events(shown.snapshot.time if held else None),
+            selected=selected,
+            cursor=cursor,
+            live=held is None,
+            frozen=frozen,
+            behind=max(self.now - shown.snapshot.time, 0.0) if held else 0.0,
+        )
+
+    def _events(self, until: float | None) -> tuple[Event, ...]:
+        """The events up to a time; the same tuple as long as they are the same."""
+        wanted = (self.logged, until or 0.0)
+        if self._log[0] != wanted:
+            events = tuple(self.events) if until is None else tuple(e for e in self.events if e.time <= until)
+            self._log = wanted, events
+        return self._log[1]

@@ -16,6 +16,9 @@ from usblkback_tui.protocol.states import XenbusState
 SHADES = 6
 """Steps of the chart gradients ``read0`` .. ``read5`` and ``write0`` .. ``write5``, dark to bright."""
 
+HEAT_SHADES = 8
+"""Steps of the heat map ``heat0`` .. ``heat7``, few requests to many."""
+
 SEVERITY_STYLE = {
     Severity.INFO: "info",
     Severity.GOOD: "good",
@@ -63,6 +66,9 @@ class Palette:
             "cursor": _ground(_toward(color["primary"], ground, 0.45)),
             "cursor-away": _ground(_toward(color["primary"], ground, 0.75)),
             "bar": _ground(color["panel"]),
+            "fresh": _ink(ground) + _ground(color["success"]),
+            "letter": _ink(ground) + _ground(color["warning"]) + Style(bold=True),
+            "slot": Style(reverse=True),
             "tab": _ground(_toward(color["primary"], ground, 0.35)) + Style(bold=True),
             "alarm": _ink(ink if color["error"].brightness < 0.6 else ground)
             + _ground(color["error"])
@@ -73,6 +79,9 @@ class Palette:
             for shade in range(SHADES):
                 away = 0.55 * (SHADES - 1 - shade) / (SHADES - 1)
                 self._styles[f"{name}{shade}"] = _ink(_toward(bright, ground, away))
+
+        for shade in range(HEAT_SHADES):
+            self._styles[f"heat{shade}"] = _heat(shade, color, blue, red)
 
     def style(self, name: str) -> Style:
         """The style of one name, or of several with blanks between them."""
@@ -89,6 +98,17 @@ _NEEDED = ("background", "foreground", "primary", "success", "warning", "error",
 def _toward(color: Color, other: Color, share: float) -> Color:
     """A mix; a terminal's own colours cannot be mixed and stay as they are."""
     return color if color.ansi is not None or other.ansi is not None else color.blend(other, share, alpha=1.0)
+
+
+def _heat(shade: int, color: dict[str, Color], blue: Color, red: Color) -> Style:
+    """From the ground over blue and yellow to red; a terminal's own colours have only these three steps."""
+    if blue.ansi is not None:
+        names = ("ansi_blue", "ansi_cyan", "ansi_yellow", "ansi_bright_red")
+        return _ink(Color.parse(names[shade * len(names) // HEAT_SHADES]))
+    stops = (_toward(blue, color["background"], 0.65), blue, color["warning"], red)
+    where = shade / (HEAT_SHADES - 1) * (len(stops) - 1)
+    below = min(int(where), len(stops) - 2)
+    return _ink(_toward(stops[below], stops[below + 1], where - below))
 
 
 def _turned(color: Color, turn: float) -> Color:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.rates import Rates, between
 from usblkback_tui.engine.snapshot import Event, Snapshot
+from usblkback_tui.ui.foreign import foreign_rates
+from usblkback_tui.ui.heat import Heat, heat_between
 
 RATE_SECONDS = 1.0
 """Rates are taken over this long: shorter is unreadable, and a percentile needs something to count."""
@@ -24,8 +26,10 @@ class Sample:
     events: tuple[Event, ...] = ()
     rates: dict[tuple[int, int], Rates] | None = None
     """Set once in ``RATE_SECONDS``."""
+    heat: dict[tuple[int, int], Heat] | None = None
+    """Set together with ``rates``: what ended in that time, by latency."""
     seconds: int = 0
-    """How many of them ``rates`` stands for."""
+    """How many of ``RATE_SECONDS`` they stand for."""
     error: str = ""
 
 
@@ -85,6 +89,7 @@ class Sampler:
         seconds = round(snapshot.monotonic - self._base.monotonic, 1)
         if seconds < RATE_SECONDS:
             return Sample(snapshot, events)
-        rates = between(self._base, snapshot)
+        rates, heat = between(self._base, snapshot), heat_between(self._base, snapshot)
+        rates |= foreign_rates(self._base, snapshot)
         self._base = snapshot
-        return Sample(snapshot, events, rates, max(1, round(seconds)))
+        return Sample(snapshot, events, rates, heat, max(1, round(seconds)))

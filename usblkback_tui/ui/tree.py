@@ -10,11 +10,11 @@ from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 
-from usblkback_tui.engine.snapshot import DiskView, DomainView, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, DomainView, Severity
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui.lines import LineView
-from usblkback_tui.ui.model import has_problem
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL
+from usblkback_tui.ui.scene import Scene, has_problem
 from usblkback_tui.ui.text import Line, clean
 
 Key = tuple[int, int]
@@ -29,11 +29,12 @@ class Node:
     line: Line
 
 
-def tree_nodes(snapshot: Snapshot) -> list[Node]:
+def tree_nodes(scene: Scene) -> list[Node]:
     """The rows of the tree.  A disk of a domain nobody lists any more keeps its place under the domain's number."""
+    snapshot = scene.snapshot
     names = {domain.domid: domain.name for domain in snapshot.domains}
     by_domain: dict[int, list[DiskView]] = {}
-    for disk in sorted(snapshot.disks, key=lambda disk: disk.key):
+    for disk in sorted(scene.disks, key=lambda disk: disk.key):
         names.setdefault(disk.domid, disk.domain)
         by_domain.setdefault(disk.domid, []).append(disk)
     here = snapshot.domid

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import PurePath
 from typing import ClassVar, cast
 
 from textual import events, on, work
@@ -13,18 +15,23 @@ from textual.timer import Timer
 from textual.widgets import Button, Input, Label, Select, Static
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest, Backend
+from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.engine.snapshot import DiskView
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui import units
 from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.dialogs.base import Dialog, say, sentence
+from usblkback_tui.ui.dialogs.options import OptionFields
 from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.paths import Completion, complete_path
+from usblkback_tui.ui.probe import probe
+from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import Line, clean
 
+OPTIONS = tuple(field.name for field in dataclasses.fields(DiskOptions))
 FIELDS = ("domain", "image", "vdev", "mode")
 DEBOUNCE = 0.2
 """Seconds without a key before the form is checked."""
@@ -60,10 +67,11 @@ class PathInput(Input):
 class AttachDialog(Dialog[None]):
     """The form and what comes after it."""
 
-    def __init__(self, backend: Backend, model: Model, *, prefer: int | None = None) -> None:
+    def __init__(self, backend: Backend, model: Model, state: UiState, *, prefer: int | None = None) -> None:
         """``prefer`` is the domid to start with, where it runs."""
         super().__init__()
         self.backend = backend
+        self.state = state
         snapshot = model.snapshot
         self._domains = [d for d in snapshot.domains if d.domid != snapshot.domid] if snapshot else []
         domids = [domain.domid for domain in self._domains]
@@ -79,6 +87,11 @@ class AttachDialog(Dialog[None]):
         domains = [(f"{d.domid} {clean(d.name)}", d.domid) for d in self._domains]
         with self.box("Attach a disk", "attach"):
             with Vertical(id="form"):
+                if self.state.presets:
+                    with Horizontal(classes="field"):
+                        yield Label("Preset")
+                        names = [(clean(name), name) for name in reversed(self.state.presets)]
+                        yield Select[str](names, prompt="as it was attached before", id="preset", compact=True)
                 with Horizontal(classes="field"):
                     yield Label("Domain")
                     if self._first is None:
@@ -98,6 +111,7 @@ class AttachDialog(Dialog[None]):
                 with Horizontal(classes="field"):
                     yield Label("Mode")
                     yield Select[str](MODES, value="w", allow_blank=False, id="mode", compact=True)
+                yield OptionFields(id="options")
                 yield Static("", id="mode-note", classes="note")
             yield LineView(id="preview")
             yield Static("", id="status", classes="prose")
@@ -123,7 +137,7 @@ class AttachDialog(Dialog[None]):
 
     @property
     def request(self) -> AttachRequest | None:
-        """What is asked for now; None without a domain."""
+        """What is asked for now; None without a domain.  Raises UserError for an option that cannot be."""
         domid = self.query_one("#domain", Select).value
         if not isinstance(domid, int):
             return None
@@ -132,7 +146,24 @@ class AttachDialog(Dialog[None]):
             image=self.query_one("#image", Input).value.strip(),
             vdev=self.query_one("#vdev", Input).value.strip(),
             mode=str(self.query_one("#mode", Select).value),
+            options=self.query_one(OptionFields).options,
         )
+
+    @on(Select.Changed, "#preset")
+    def _preset_chosen(self, event: Select.Changed) -> None:
+        values = self.state.presets.get(str(event.value))
+        if values is None:
+            return
+        if isinstance(image := values.get("image"), str):
+            self.query_one("#image", Input).value = image
+        if values.get("mode") in ("r", "w"):
+            self.query_one("#mode", Select).value = values["mode"]
+        self.query_one(OptionFields).fill(values)
+
+    def _keep_preset(self, request: AttachRequest) -> None:
+        name = f"{PurePath(request.image).name}, {'read-only' if request.mode == 'r' else 'read-write'}"
+        texts = self.query_one(OptionFields).texts
+        self.state.keep_preset(name, {"image": request.image, "mode": request.mode, **texts})
 
     def _note(self, field: str) -> Static:
         return self.query_one(f"#{field}-note", Static)
@@ -178,7 +209,11 @@ class AttachDialog(Dialog[None]):
 
     @work(exclusive=True, exit_on_error=False, group="plan")
     async def _check(self) -> None:
-        request = self.request
+        try:
+            request = self.request
+        except UserError as error:
+            self._refused(error)
+            return
         if request is None or self._key is not None:
             return
         if not request.image:
@@ -190,8 +225,12 @@ class AttachDialog(Dialog[None]):
         except Exception as error:
             self._refused(error)
             return
-        if self.request == request:
-            self._accepted(plan)
+        if self.request != request:
+            return
+        self._accepted(plan)
+        about = await in_thread(lambda: probe(request.image))
+        if about and self.request == request and self._key is None:
+            say(self._note("image"), f"{_size(plan)}; {about}", "good")
 
     def _refused(self, error: Exception) -> None:
         """The sentence goes under its field; one without a field goes to the bottom."""
@@ -199,6 +238,8 @@ class AttachDialog(Dialog[None]):
         say(self.query_one("#status", Static), "")
         self._preview([])
         key = error.key if isinstance(error, UserError) else ""
+        if key in OPTIONS:
+            key = "mode"
         target = self._note(key) if key in FIELDS else self.query_one("#status", Static)
         say(target, sentence(error), "error")
         self.query_one("#go", Button).disabled = True
@@ -206,11 +247,11 @@ class AttachDialog(Dialog[None]):
     def _accepted(self, plan: AttachPlan) -> None:
         say(self.query_one("#status", Static), "")
         say(self._note("domain"), "")
-        say(self._note("image"), f"{units.capacity(plan.sectors)}, {plan.sectors:,} sectors", "good")
+        say(self._note("image"), _size(plan), "good")
         say(self._note("vdev"), f"devid {plan.devid}", "good")
         say(self._note("mode"), "")
         self.query_one("#go", Button).disabled = False
-        self._preview(write_lines(plan), f"writes {len(plan.writes)} keys to xenstore")
+        self._preview([*write_lines(plan), *offer_lines(plan)], f"writes {len(plan.writes)} keys to xenstore")
 
     def _preview(self, lines: list[Line], title: str = "") -> None:
         preview = self.query_one("#preview", LineView)
@@ -247,6 +288,7 @@ class AttachDialog(Dialog[None]):
             self._refused(error)
             self.query_one("#go", Button).disabled = False
             return
+        self._keep_preset(request)
         self._attached(disk)
 
     def _attached(self, disk: DiskView) -> None:
@@ -283,6 +325,18 @@ class AttachDialog(Dialog[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.height >= 34, "-roomy")
+
+
+def _size(plan: AttachPlan) -> str:
+    return f"{units.capacity(plan.sectors)}, {plan.sectors:,} sectors"
+
+
+def offer_lines(plan: AttachPlan) -> list[Line]:
+    """What the frontend is offered once the image is open."""
+    if not plan.offers:
+        return []
+    keys = [((f"  {key:<{_KEYS}}", ""), (clean(value) or '""', "info")) for key, value in plan.offers]
+    return [(("and then offers", "muted"),), *keys]
 
 
 def write_lines(plan: AttachPlan) -> list[Line]:

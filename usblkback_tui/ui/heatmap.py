@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The latency heat map: time to the right, latency upwards, brighter where more requests ended.  Pure."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+
+from usblkback_tui.ui import units
+from usblkback_tui.ui.axis import axis_line
+from usblkback_tui.ui.heat import ROWS, Heat, row_floor, summed
+from usblkback_tui.ui.palette import HEAT_SHADES
+from usblkback_tui.ui.text import Line, Span, fit
+
+GUTTER = 7
+"""Cells of the scale at the left."""
+LEAST_ROWS = 4
+
+OPERATIONS = ("both", "read", "write")
+
+
+def heat_lines(
+    columns: Sequence[Heat | None], operation: str, seconds: int, width: int, height: int, cursor: int = 0
+) -> list[Line]:
+    """``height`` lines: the map with its scale, and a time axis.
+
+    ``columns`` are oldest first, ``seconds`` to each; ``cursor`` marks the column so many before the last.
+    """
+    cells, room = max(width - GUTTER, 2), max(height - 1, 1)
+    shown = [_counts(column, operation) for column in columns[-cells:]]
+    low, high = _span(shown, room)
+    most = max((max(counts[low : high + 1]) for counts in shown if counts is not None), default=0)
+    lead = cells - len(shown)
+    lines: list[Line] = []
+    marked = cells - 1 - cursor if 0 < cursor < cells else None
+    for row in range(high, low - 1, -1):
+        spans: list[Span] = [(fit(units.latency(row_floor(row)), GUTTER - 1, ">") + "┤", "faint")]
+        spans += _row(shown, row, most, lead, marked)
+        lines.append(tuple(spans))
+    lines += [()] * (room - len(lines))
+    return [*lines[:room], axis_line(cells, seconds, GUTTER)]
+
+
+def column_text(column: Heat | None, operation: str) -> str:
+    """What one column holds, in words: the total and the slowest row."""
+    counts = _counts(column, operation)
+    if counts is None or not any(counts):
+        return "no requests"
+    slowest = max(row for row in range(ROWS) if counts[row])
+    top = units.latency(row_floor(slowest + 1)) if slowest + 1 < ROWS else "more"
+    return f"{units.whole(sum(counts))} requests, the slowest within {top}"
+
+
+def _counts(column: Heat | None, operation: str) -> array[int] | None:
+    if column is None:
+        return None
+    if operation == "both":
+        return summed([column.read, column.write])
+    return column.read if operation == "read" else column.write
+
+
+def _span(columns: Sequence[array[int] | None], room: int) -> tuple[int, int]:
+    """The lowest and the highest row to draw: those with something in them, at least a few, at most ``room``.
+
+    Where there is too little room the fast end is left out: what is slow is what one looks for.
+    """
+    used = [row for row in range(ROWS) if any(counts[row] for counts in columns if counts is not None)]
+    low, high = (used[0], used[-1]) if used else (3, 10)
+    low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
+    while high - low + 1 < min(LEAST_ROWS, room):
+        low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
+    return max(low, high - room + 1), high
+
+
+def _row(columns: Sequence[array[int] | None], row: int, most: int, lead: int, marked: int | None) -> list[Span]:
+    """One row of the map as spans of equal shade."""
+    spans: list[Span] = []
+    text, style = " " * lead, ""
+    for at, counts in enumerate(columns, lead):
+        here = heat_style(counts[row] if counts is not None else 0, most)
+        cell = "█" if here else " "
+        if at == marked:
+            cell, here = ("▒", here) if here else ("│", "faint")
+        if here != style:
+            if text:
+                spans.append((text, style))
+            text, style = "", here
+        text += cell
+    spans.append((text, style))
+    return spans
+
+
+def heat_style(count: int, most: int) -> str:
+    """The shade of a cell: by the logarithm, so that a single slow request still shows; empty for none."""
+    if count <= 0 or most <= 0:
+        return ""
+    if most == 1:
+        return f"heat{HEAT_SHADES - 1}"
+    return f"heat{round(math.log(count) / math.log(most) * (HEAT_SHADES - 1))}"

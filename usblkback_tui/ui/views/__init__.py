@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The screens behind the digits, each drawn from a Scene alone."""
