@@ -43,7 +43,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Path(__file__).with_name("calls.c")
     # a sanitizer that stands before this process is none of the compiler's
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    command = [*compiler, "-O1", "-shared", "-fPIC", str(source), "-o", str(made), "-ldl"]
+    command: list[str | Path] = [*compiler, "-O1", "-shared", "-fPIC", source, "-o", made, "-ldl"]
     subprocess.run(command, check=True, timeout=60, env=environment)
     return made
 
