@@ -17,7 +17,10 @@ from usblkback_tui.cli.common import settings_of
 from usblkback_tui.cli.parser import parse
 from usblkback_tui.engine.settings import DirectIo, IoChoice
 
-COMMANDS = ("demo", "serve", "attach", "resize", "detach", "status", "watch", "image", "doctor")
+COMMANDS = (
+    *("demo", "serve", "attach", "resize", "detach", "status", "watch"),
+    *("top", "connect", "record", "replay", "image", "doctor"),
+)
 
 
 def test_version(cli: Cli) -> None:
@@ -111,11 +114,12 @@ def test_a_command_is_loaded_when_it_runs() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_status_loads_no_ui_and_no_c() -> None:
+@pytest.mark.parametrize("words", [("status",), ("top",), ("record", "/nowhere/r")])
+def test_a_client_loads_no_ui_and_no_c(words: tuple[str, ...]) -> None:
     code = (
-        "import sys; from usblkback_tui.cli import main; code = main(['status', '--socket', '/nowhere/s'])\n"
+        f"import sys; from usblkback_tui.cli import main; code = main([*{words}, '--socket', '/nowhere/s'])\n"
         "heavy = {'textual', 'rich', 'cffi', '_cffi_backend', 'asyncio'} & set(sys.modules)\n"
-        "sys.exit(f'loaded for status: {heavy}' if heavy else code)"
+        "sys.exit(f'loaded: {heavy}' if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 2, done.stderr

@@ -21,6 +21,7 @@ import pyte
 import pytest
 
 from tests.engine.control.fake_backend import FakeBackend
+from tests.engine.recording.made import frames, write
 from usblkback_tui.engine.control.client import NoEngine, RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 
@@ -164,3 +165,40 @@ def test_the_engine_that_runs_already_is_shown(tmp_path: Path, engine: ControlSe
         assert f"the engine with pid {os.getpid()} goes on" in screen.after_the_screen()
         assert "engine stopped" not in screen.after_the_screen()
     assert RemoteBackend(engine.path).snapshot().disks == backend.disks
+
+
+def test_connect_shows_a_running_engine(tmp_path: Path, engine: ControlServer, backend: FakeBackend) -> None:
+    with terminal(tmp_path, "connect", str(engine.path), "--socket", "/nowhere") as screen:
+        screen.wait_for(lambda: "xvdb" in screen.text() and f"engine {os.getpid()}" in screen.text(), 60)
+        screen.press("q")
+        screen.wait_for(screen.ended, 60)
+        assert screen.process.returncode == 0
+        assert f"the engine with pid {os.getpid()} goes on" in screen.after_the_screen()
+
+
+def test_connect_needs_a_running_engine(tmp_path: Path) -> None:
+    with terminal(tmp_path, "connect") as screen:
+        screen.wait_for(screen.ended, 60)
+        screen.read(0.1)
+        assert screen.process.returncode == 2
+        assert b"no engine answers at" in screen.printed
+
+
+def test_a_recording_on_the_same_screens(tmp_path: Path) -> None:
+    write(tmp_path / "r", frames(30))
+    with terminal(tmp_path, "replay", str(tmp_path / "r"), "--from", "25") as screen:
+        screen.wait_for(lambda: "replay r" in screen.text() and "xvdb" in screen.text(), 60)
+        screen.wait_for(lambda: "event 12" in screen.text(), 60)
+        screen.press("q")
+        screen.wait_for(screen.ended, 60)
+        assert screen.process.returncode == 0
+
+
+def test_a_recording_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("hello\n")
+    with terminal(tmp_path, "replay", str(tmp_path / "r")) as screen:
+        screen.wait_for(screen.ended, 60)
+        screen.read(0.1)
+        assert screen.process.returncode == 1
+        assert b"is no recording that can be read" in screen.printed
+        assert b"Traceback" not in screen.printed

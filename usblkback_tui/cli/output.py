@@ -80,6 +80,11 @@ def clock(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{int(seconds * 1000) % 1000:03d}"
 
 
+def counted(count: int, what: str) -> str:
+    """``1 disk``, ``3 disks``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def bytes_text(count: float) -> str:
     """``17 B``, ``4.0 KiB``, ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):

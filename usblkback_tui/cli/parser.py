@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from usblkback_tui import __version__
+from usblkback_tui.cli.arguments import json_option as _json
+from usblkback_tui.cli.arguments import number, whole
+from usblkback_tui.cli.arguments import seconds as _seconds
+from usblkback_tui.cli.parser_recordings import add_record, add_replay
 
 _EXAMPLES = """\
 examples:
@@ -22,6 +26,8 @@ examples:
   usblkback-tui serve                    an engine without a screen
   usblkback-tui attach web disk.img xvdb give domain web the image disk.img as xvdb
   usblkback-tui status --json            what is attached, for scripts
+  usblkback-tui connect                  the terminal UI on an engine that runs already
+  usblkback-tui record day.usbr          keep what it does, for usblkback-tui replay day.usbr
   usblkback-tui doctor                   what is missing on this machine, and how to mend it
 
 environment: USBLKBACK_SOCKET, USBLKBACK_MAX_DISKS, ... for every key of [engine] and [ui] (docs/settings.md); NO_COLOR
@@ -29,6 +35,9 @@ settings:    options over environment over --config FILE, else $XDG_CONFIG_HOME/
              /etc/usblkback-tui/config.toml
 exit codes:  0 done, 1 failed, 2 wrong usage or nothing to talk to
 """
+
+SORTS = ("dom", "vdev", "reads", "writes", "bytes", "qd", "p50", "p99", "errors", "health")
+"""What ``top`` can sort by."""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -158,6 +167,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(watch, "print each event as a line of JSON (docs/json.md)")
 
+    _top(
+        command(
+            "top",
+            "rates, latency and health of every disk, again and again",
+            "  usblkback-tui top\n  usblkback-tui top --sort p99 -d 5\n  usblkback-tui top -b -n 10 > rates.txt\n"
+            "  usblkback-tui top --json -n 1 | jq '.disks[].p99_ns'",
+        )
+    )
+    connect = command(
+        "connect",
+        "the terminal UI on an engine that runs already",
+        "  usblkback-tui connect\n  usblkback-tui connect /run/usblkback-tui/engine.sock",
+    )
+    connect.add_argument(
+        "place", nargs="?", metavar="SOCKET", help="its control socket (default: --socket, else this user's place)"
+    )
+    add_record(command)
+    add_replay(command)
+
     _image(
         command(
             "image",
@@ -174,6 +202,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(doctor, "print it as JSON (docs/json.md)")
     return parser
+
+
+def _top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-b", "--batch", action="store_true", help="print one table after the other; for a file")
+    parser.add_argument("-n", "--count", type=whole("count", 1, 10**9), metavar="N", help="end after N tables")
+    parser.add_argument(
+        "-d",
+        "--delay",
+        type=number("time", 0.1, 3600),
+        default=1.0,
+        metavar="SECONDS",
+        help="from one table to the next; rates are over that long (default: 1)",
+    )
+    parser.add_argument(
+        "--sort",
+        choices=SORTS,
+        default="dom",
+        metavar="COLUMN",
+        help=f"what is first: {', '.join(SORTS)} (default: dom)",
+    )
+    _json(parser, "print each table as a line of JSON (docs/json.md)")
 
 
 def _image(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -243,20 +292,6 @@ def _disk_options(parser: argparse.ArgumentParser) -> None:
         ("direct-io", "HOW", "open images past the page cache: yes, no, or auto for block devices alone"),
     ):
         parser.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=text)
-
-
-def _json(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("--json", action="store_true", help=text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: use seconds from 0 to 86400")
-    return value
 
 
 def _lazy(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:

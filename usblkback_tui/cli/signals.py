@@ -40,8 +40,8 @@ class Signals:
         os.close(self._reader)
 
     def wait(self, timeout: float) -> int | None:
-        """The next signal, or None after ``timeout`` seconds."""
-        ready, _, _ = select.select([self._reader], [], [], timeout)
+        """The next signal, or None after ``timeout`` seconds; one that is over looks once."""
+        ready, _, _ = select.select([self._reader], [], [], max(timeout, 0.0))
         return os.read(self._reader, 1)[0] if ready else None
 
     def send(self, number: signal.Signals) -> None:

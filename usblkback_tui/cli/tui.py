@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import argparse
 import signal
-from contextlib import closing
 from pathlib import Path
 
 from usblkback_tui.cli.common import running_engine, settings_of, socket_of
+from usblkback_tui.cli.connect import show_engine
 from usblkback_tui.cli.output import UsageError, note
 from usblkback_tui.cli.screen import Ending, on_terminal, show
 from usblkback_tui.cli.serve import follow, told_to_end
 from usblkback_tui.cli.signals import Signals
 from usblkback_tui.engine.control.claim import Claim
-from usblkback_tui.engine.control.client import RemoteBackend
 from usblkback_tui.engine.control.server import ControlServer
 from usblkback_tui.engine.open import open_engine
 from usblkback_tui.engine.settings import Settings
@@ -29,18 +28,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     path = socket_of(settings)
     pid = running_engine(path)
-    return _own_engine(settings, path) if pid is None else _other_engine(settings, path, pid)
-
-
-def _other_engine(settings: Settings, path: Path, pid: int) -> int:
-    note(f"attaching to the engine with pid {pid} that answers at {path}")
-
-    def after(ending: Ending) -> int:
-        note(f"the engine with pid {pid} goes on")
-        return 1 if ending.crashed else 0
-
-    with closing(RemoteBackend(path)) as engine:
-        return show(engine, settings, title=f"engine {pid}", engine_stays=True, after=after)
+    return _own_engine(settings, path) if pid is None else show_engine(settings, path, pid)
 
 
 def _own_engine(settings: Settings, path: Path) -> int:

@@ -20,6 +20,9 @@ from usblkback_tui.protocol.states import XenbusState
 
 T = TypeVar("T")
 
+_EXACT = 2**53
+"""Whole numbers up to this one are the same as a float."""
+
 
 class CodecError(ValueError):
     """The data does not fit the type.  ``path`` is where, dotted; ``str()`` is the sentence."""
@@ -38,9 +41,9 @@ def encode(value: Any) -> Any:
     return encoder(value) if encoder else value
 
 
-def decode(kind: type[T], data: Any, *, strict: bool = False) -> T:
-    """A ``kind`` of what ``json.loads`` gave.  Raises CodecError."""
-    return typing.cast(T, _decoder(typing.cast(Any, kind), strict)(data, ""))
+def decode(kind: type[T], data: Any, *, strict: bool = False, path: str = "") -> T:
+    """A ``kind`` of what ``json.loads`` gave, which stands at ``path`` of something larger.  Raises CodecError."""
+    return typing.cast(T, _decoder(typing.cast(Any, kind), strict)(data, path))
 
 
 Decoder = Callable[[Any, str], Any]
@@ -177,7 +180,7 @@ def _plain(kind: type) -> Decoder:
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
 
     def plain(data: Any, path: str) -> Any:
-        if kind is float and type(data) in (int, float):
+        if kind is float and (type(data) is float or (type(data) is int and abs(data) <= _EXACT)):
             return float(data)
         if type(data) is not kind:
             raise CodecError(path, f"is {data!r}, not {words}")
