@@ -173,7 +173,7 @@ class UsblkApp(App[Outcome]):
 
     def _show(self) -> None:
         view = self.main.view
-        if isinstance(view, EngineView) and view.is_mounted:
+        if isinstance(view, EngineView) and view.is_mounted and self.gauges.due:
             lines = list(self.main.query(LineView))
             drawn = sum(pane.drawn for pane in self.main.query(View))
             view.cost = self.gauges.cost(sum(one.painted for one in lines), drawn, len(self.model.moments))

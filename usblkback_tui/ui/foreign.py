@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from usblkback_tui.engine.rates import Rates
+from usblkback_tui.engine.rates import Rates, foreign_rates
 from usblkback_tui.engine.snapshot import Counters, DiskView, ForeignDisk, KernelCounters, Latency, Snapshot
 
 Key = tuple[int, int]
@@ -40,22 +40,10 @@ def foreign_view(disk: ForeignDisk) -> DiskView:
     )
 
 
-def foreign_rates(old: Snapshot, new: Snapshot) -> dict[Key, Rates]:
-    """The rates of those whose server counts."""
+def rates_of_foreign(old: Snapshot, new: Snapshot) -> dict[Key, Rates]:
+    """The rates of those whose server counts, where it has counted since ``old``."""
     if old.started != new.started:
         return {}
-    before = {disk.key: disk.counters for disk in old.foreign if disk.counters}
-    found = {}
-    for disk in new.foreign:
-        was, now = before.get(disk.key), disk.counters
-        if was is None or now is None or (seconds := now.monotonic - was.monotonic) <= 0 or now.reads < was.reads:
-            continue
-        found[disk.key] = Rates(
-            reads=(now.reads - was.reads) / seconds,
-            writes=max(now.writes - was.writes, 0) / seconds,
-            flushes=max(now.flushes - was.flushes, 0) / seconds,
-            discards=max(now.discards - was.discards, 0) / seconds,
-            read_bytes=max(now.bytes_read - was.bytes_read, 0) / seconds,
-            written_bytes=max(now.bytes_written - was.bytes_written, 0) / seconds,
-        )
-    return found
+    before = {disk.key: disk for disk in old.foreign}
+    found = {disk.key: foreign_rates(before[disk.key], disk) for disk in new.foreign if disk.key in before}
+    return {key: rates for key, rates in found.items() if rates is not None}

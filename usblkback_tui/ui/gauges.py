@@ -43,12 +43,15 @@ class Gauges:
         self.slowest = max(self.slowest, seconds)
         self._ticks += 1
 
+    @property
+    def due(self) -> bool:
+        """A second has passed since :meth:`cost` was asked."""
+        return self._clock() - self._since >= 1.0
+
     def cost(self, painted: int, drawn: int, moments: int) -> OwnCost:
-        """``painted`` rows and ``drawn`` panes are totals; the figures change once a second."""
-        now = self._clock()
-        if now - self._since >= 1.0:
-            self._rates = (max(painted - self._base[0], 0), max(drawn - self._base[1], 0))
-            self._base, self._since = (painted, drawn), now
+        """What is to be shown for the next second; ``painted`` rows and ``drawn`` panes are totals."""
+        self._rates = (max(painted - self._base[0], 0), max(drawn - self._base[1], 0))
+        self._base, self._since = (painted, drawn), self._clock()
         return OwnCost(
             tick_ms=self._last * 1e3,
             slowest_tick_ms=self.slowest * 1e3,

@@ -36,12 +36,16 @@ class Series:
     def add(self, value: float) -> None:
         """Append the value of the next second."""
         self._count += 1
-        _append(self._dots[0], value)
+        self._dots[0].append(value)
+        if self._count % LEVELS[1]:
+            return
+        _trim(self._dots[0])
         for level, (finer, coarser) in enumerate(pairwise(LEVELS)):
             if self._count % coarser:
                 return
             dots = self._dots[level][-(coarser // finer) :]
-            _append(self._dots[level + 1], sum(dots) / len(dots))
+            self._dots[level + 1].append(sum(dots) / len(dots))
+            _trim(self._dots[level + 1])
 
     def last(self, width: int, level: int = 0, back: int = 0) -> list[float]:
         """Up to ``width`` newest dots of a level, oldest first."""
@@ -50,8 +54,7 @@ class Series:
         return dots[max(end - width, 0) : max(end, 0)].tolist() if width > 0 else []
 
 
-def _append(dots: array[float], value: float) -> None:
-    dots.append(value)
+def _trim(dots: array[float]) -> None:
     if len(dots) >= 2 * KEPT:
         del dots[:-KEPT]
 
@@ -68,16 +71,19 @@ class HeatSeries:
     def add(self, column: Heat | None) -> None:
         """Append the column of the next second."""
         self._count += 1
-        self._append(0, column)
+        self._columns[0].append(column)
+        if self._count % LEVELS[1]:
+            return
+        self._trim(0)
         for level, (finer, coarser) in enumerate(pairwise(LEVELS)):
             if self._count % coarser:
                 return
             parts = [part for part in self._columns[level][-(coarser // finer) :] if part is not None]
-            self._append(level + 1, heat.together(parts) if parts else None)
+            self._columns[level + 1].append(heat.together(parts) if parts else None)
+            self._trim(level + 1)
 
-    def _append(self, level: int, column: Heat | None) -> None:
+    def _trim(self, level: int) -> None:
         columns, kept = self._columns[level], KEPT_HEAT if level else KEPT
-        columns.append(column)
         if len(columns) >= 2 * kept:
             del columns[:-kept]
 

@@ -28,7 +28,7 @@ from usblkback_tui.ui.playhead import Playhead
 from usblkback_tui.ui.scene import DiskRow, Scene
 from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import clean, fit
-from usblkback_tui.ui.tree import DomainTree, tree_nodes
+from usblkback_tui.ui.tree import DomainTree, tree_made_of, tree_nodes
 from usblkback_tui.ui.views.base import View
 from usblkback_tui.ui.views.engine import EngineView
 from usblkback_tui.ui.views.handshake import HandshakeView
@@ -78,6 +78,8 @@ class MainScreen(Screen[None]):
         self.view_name = state.screen if state.screen in VIEWS else VIEWS[0]
         self.view: View = self._new_view(self.view_name)
         self._views: dict[str, View] = {self.view_name: self.view}
+        self._tree_of: object = None
+        """What the tree was made of."""
         self._looked: dict[str, float] = {}
         self.recording = ""
         """The file that is written, for the header."""
@@ -201,26 +203,33 @@ class MainScreen(Screen[None]):
         """Bring everything on the screen up to date."""
         if not self.is_mounted:
             return
-        self._select_something()
         scene = self.scene
+        if scene is not None and self._select_something(scene):
+            scene = self.scene
         self._show_bars(scene)
         if scene is None:
             return
         if self.full:
             tree = self.query_one("#tree", DomainTree)
-            tree.set_nodes(tree_nodes(scene))
+            made_of = tree_made_of(scene)
+            if made_of != self._tree_of:
+                self._tree_of = made_of
+                tree.set_nodes(tree_nodes(scene))
             tree.follow(self.selected)
         if self.view.is_mounted:
             self.view.show_scene(scene)
 
-    def _select_something(self) -> None:
-        """There is always a disk selected while there are disks; one that goes is followed by its neighbour."""
-        scene = self.playhead.scene(self.model, self.selected)
-        if scene is None:
-            return
-        keys = [disk.key for disk in scene.disks]
-        if self.selected not in keys and not (self.view_name == "overview" and self.view.is_mounted):
-            self.selected = min(keys, key=lambda key: key < (self.selected or (0, 0)), default=None)
+    def _select_something(self, scene: Scene) -> bool:
+        """There is always a disk selected while there are disks; one that goes is followed by its neighbour.
+
+        The first view's table does this itself.  Returns whether another one was selected.
+        """
+        if scene.disk is not None or (self.view_name == "overview" and self.view.is_mounted):
+            return False
+        keys = sorted(disk.key for disk in scene.disks)
+        before, here = self.selected, self.selected or (0, 0)
+        self.selected = next((key for key in keys if key > here), keys[-1] if keys else None)
+        return self.selected != before
 
     def _show_bars(self, scene: Scene | None) -> None:
         width = self.size.width

@@ -58,10 +58,12 @@ class Model:
         self.logged += len(sample.events)
         if sample.rates is not None:
             ours = [disk.key for disk in sample.snapshot.disks]
-            self.rates = sample.rates
+            # Those who count for others do it once a second, so a look may come between two of their counts.
+            before = {disk.key: self.rates[disk.key] for disk in sample.snapshot.foreign if disk.key in self.rates}
+            self.rates = before | sample.rates
             self.total = together(sample.rates[key] for key in ours if key in sample.rates)
             present = ours + [disk.key for disk in sample.snapshot.foreign]
-            self.history.add(sample.rates, present, sample.seconds, sample.heat, total=self.total)
+            self.history.add(self.rates, present, sample.seconds, sample.heat, total=self.total)
             self.moments.add(sample.snapshot, self.history.seconds, self.rates, self.total)
 
     def fail(self, sentence: str) -> None:

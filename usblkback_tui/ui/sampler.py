@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.rates import Rates, between
 from usblkback_tui.engine.snapshot import Event, Snapshot
-from usblkback_tui.ui.foreign import foreign_rates
+from usblkback_tui.ui.foreign import rates_of_foreign
 from usblkback_tui.ui.heat import Heat, heat_between
 
 RATE_SECONDS = 1.0
@@ -90,6 +90,6 @@ class Sampler:
         if seconds < RATE_SECONDS:
             return Sample(snapshot, events)
         rates, heat = between(self._base, snapshot), heat_between(self._base, snapshot)
-        rates |= foreign_rates(self._base, snapshot)
+        rates |= rates_of_foreign(self._base, snapshot)
         self._base = snapshot
         return Sample(snapshot, events, rates, heat, max(1, round(seconds)))

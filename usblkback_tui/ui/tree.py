@@ -29,6 +29,17 @@ class Node:
     line: Line
 
 
+def tree_made_of(scene: Scene) -> object:
+    """All that the rows depend on."""
+    snapshot = scene.snapshot
+    return (
+        snapshot.domid,
+        snapshot.domains,
+        [(disk.key, disk.backend_state, disk.health.severity) for disk in snapshot.disks],
+        [(disk.key, disk.backend_state, disk.health.severity) for disk in snapshot.foreign],
+    )
+
+
 def tree_nodes(scene: Scene) -> list[Node]:
     """The rows of the tree.  A disk of a domain nobody lists any more keeps its place under the domain's number."""
     snapshot = scene.snapshot

@@ -30,7 +30,9 @@ class EngineView(View):
     def __init__(self) -> None:
         super().__init__()
         self.cost = OwnCost()
-        """Set by the main screen before each tick."""
+        """Set by the app before each tick."""
+        self._shown: object = None
+        """When the threads that are shown were read."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="facts"):
@@ -38,7 +40,12 @@ class EngineView(View):
                 "process",
                 lambda scene, width, height: engine_lines(_pair(scene), scene.snapshot),
                 title=lambda scene: "Engine",
-                made_of=lambda scene: (scene.snapshot.engine, len(scene.snapshot.disks), len(scene.snapshot.foreign)),
+                made_of=lambda scene: (
+                    scene.snapshot.engine.monotonic,
+                    scene.window_seconds,
+                    len(scene.snapshot.disks),
+                    len(scene.snapshot.foreign),
+                ),
             )
             yield Pane(
                 "cost",
@@ -58,6 +65,9 @@ class EngineView(View):
 
     def show_scene(self, scene: Scene) -> None:
         super().show_scene(scene)
+        if self._shown == (scene.snapshot.engine.monotonic, scene.window_seconds):
+            return
+        self._shown = scene.snapshot.engine.monotonic, scene.window_seconds
         table = self.table
         empty = ((("  The engine does not say what its threads cost.", "muted"),),)
         if table.empty != empty:

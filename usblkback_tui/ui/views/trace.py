@@ -17,7 +17,7 @@ from usblkback_tui.ui.text import Line, clean
 from usblkback_tui.ui.tracecolumns import TRACE_COLUMNS, trace_filter
 from usblkback_tui.ui.views.base import Look, Sheet, View
 
-KEPT = 2000
+KEPT = 1000
 """Requests of one disk that are kept here."""
 A_LOOK = 512
 """Requests asked for at a time."""
@@ -38,6 +38,8 @@ class TraceView(View):
         self._of: Key | None = None
         self._kept: deque[RequestView] = deque(maxlen=KEPT)
         self._problem = ""
+        self._shown: object = None
+        """What the rows depend on, as they were shown last."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="trace", classes="framed"):
@@ -64,6 +66,18 @@ class TraceView(View):
         scene = self.scene
         if scene is None:
             return
+        newest = self._kept[-1] if self._kept else None
+        shown = (
+            newest,
+            len(self._kept),
+            self.words,
+            None if scene.live else scene.now,
+            self._problem,
+            scene.disk is None,
+        )
+        if shown == self._shown:
+            return
+        self._shown = shown
         wanted = trace_filter(self.words)
         until = None if scene.live else scene.now
         known = [one for one in self._kept if until is None or one.time <= until]
