@@ -251,7 +251,7 @@ def test_watch_until_the_engine_ends(engine: ControlServer, backend: FakeBackend
         assert line[10] == " "
         assert line.endswith("  good     xvdb of g3 is attached\n")
         engine.stop()
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.startswith("usblkback-tui: the engine at ")
     assert err.endswith(" ended\n")
@@ -265,7 +265,7 @@ def test_watch_as_json_until_interrupted(engine: ControlServer, backend: FakeBac
         assert process.stdout is not None
         event = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=90)
     assert (process.returncode, out, err) == (0, "", "")
     assert event.pop("time") > 0
     assert event == {

@@ -107,7 +107,7 @@ def test_json_is_alone_on_stdout(config: Path) -> None:
     assert " reads/s" in shown.err
 
 
-def wait_for(condition: Any, seconds: float = 15.0) -> None:
+def wait_for(condition: Any, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -233,7 +233,7 @@ def test_on_a_terminal_it_is_the_ui(config: Path, tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_for_some_seconds(config: Path, tmp_path: Path) -> None:
-    with demo_terminal(tmp_path, "--config", str(config), "--seconds", "2") as screen:
+    with demo_terminal(tmp_path, "--config", str(config), "--seconds", "15") as screen:
         screen.wait_for(lambda: shows_everything(screen))
         screen.wait_for(screen.ended)
         assert screen.process.returncode == 0

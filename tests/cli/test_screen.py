@@ -52,7 +52,7 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.screen.display)
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.text()
@@ -136,7 +136,7 @@ def test_a_closed_terminal_leaves_the_engine_running(tmp_path: Path) -> None:
         assert RemoteBackend(screen.socket).next_vdev("g3") == "xvdc"
         screen.process.send_signal(signal.SIGHUP)
         screen.process.send_signal(signal.SIGTERM)
-        assert screen.process.wait(10) == 0
+        assert screen.process.wait(90) == 0
         with pytest.raises(NoEngine):
             RemoteBackend(screen.socket).next_vdev("g3")
 

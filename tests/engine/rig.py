@@ -24,7 +24,7 @@ from usblkback_tui.protocol.states import XenbusState as S
 MIB = 1 << 20
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
     """Until the condition holds; AssertionError otherwise."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -53,7 +53,7 @@ async def ticks(pilot: Pilot[Outcome], count: int = 2) -> None:
     await pilot.pause()
 
 
-async def until(pilot: Pilot[Outcome], true: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(pilot: Pilot[Outcome], true: Callable[[], bool], seconds: float = 90.0) -> None:
     """Until a condition holds; fails after ``seconds``."""
     app = pilot.app
     assert isinstance(app, UsblkApp)

@@ -21,7 +21,7 @@ class Cli:
     def __init__(self, dom0: Dom0) -> None:
         self._dom0 = dom0
 
-    def __call__(self, arguments: str, *, check: bool = True, timeout: float = 60) -> Result:
+    def __call__(self, arguments: str, *, check: bool = True, timeout: float = 180) -> Result:
         """Run one command."""
         return self._dom0.call(arguments).wait(timeout, check=check)
 
@@ -79,7 +79,7 @@ class Engine:
         assert found, f"{vdev} of {domain} is not among {disks}"
         return found[0]
 
-    def wait_disks(self, found: Callable[[list[Json]], bool], seconds: float = 60) -> list[Json]:
+    def wait_disks(self, found: Callable[[list[Json]], bool], seconds: float = 180) -> list[Json]:
         """Wait until `found` is true of what `status --json` lists."""
         end = time.monotonic() + seconds
         while not found(disks := self.disks()):
@@ -106,7 +106,7 @@ class Events:
         """The events so far."""
         return [json.loads(line) for line in self._command.out.splitlines(keepends=True) if line.endswith("\n")]
 
-    def wait_for(self, found: Callable[[list[Json]], bool], seconds: float = 60) -> list[Json]:
+    def wait_for(self, found: Callable[[list[Json]], bool], seconds: float = 180) -> list[Json]:
         """Wait until `found` is true of the events so far."""
         end = time.monotonic() + seconds
         while not found(events := self.all()):

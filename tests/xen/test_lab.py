@@ -54,7 +54,7 @@ def test_commands_run_side_by_side(dom0: Dom0, g1: Guest) -> None:
     assert in_guest.wait(20).out == "slept\n"
     assert slow.poll() is None
     slow.kill(9)
-    ended = slow.wait(10)
+    ended = slow.wait(120)
     assert (ended.rc, ended.out) == (-9, "started\n")
     with pytest.raises(CommandError, match="exit code 3"):
         dom0.run("exit 3")

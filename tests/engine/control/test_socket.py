@@ -78,7 +78,7 @@ class Raw:
         self.sock.close()
 
 
-def wait_until(condition: Any, seconds: float = 5.0) -> None:
+def wait_until(condition: Any, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -246,7 +246,7 @@ def test_stop_is_for_engines_without_a_screen(path: Path, backend: FakeBackend, 
     server.start()
     try:
         RemoteBackend(other).stop()
-        assert asked.wait(5)
+        assert asked.wait(90)
     finally:
         server.stop()
 
@@ -326,7 +326,7 @@ def test_the_socket_of_a_killed_engine_is_replaced(path: Path, backend: FakeBack
         with pytest.raises(UserError, match=f"pid {victim.pid} already"):
             ControlServer(backend, path).start()
         victim.send_signal(signal.SIGKILL)
-        victim.wait(10)
+        victim.wait(90)
     assert path.exists()
     server = ControlServer(backend, path)
     server.start()

@@ -26,7 +26,7 @@ from usblkback_tui.protocol.states import XenbusState
 RELEASE = "@releaseDomain"
 
 
-def wait_gone(pid: int, timeout: float = 5.0) -> None:
+def wait_gone(pid: int, timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, f"process {pid} is still there"

@@ -30,7 +30,7 @@ class Dom0:
     def link(self) -> Link:
         return self.machine.link
 
-    def run(self, command: str, *, timeout: float = 60, check: bool = True) -> Result:
+    def run(self, command: str, *, timeout: float = 180, check: bool = True) -> Result:
         """Run a shell command as root; with `check`, CommandError unless it exits with 0."""
         return self.spawn(command).wait(timeout, check=check)
 

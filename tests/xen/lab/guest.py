@@ -26,7 +26,7 @@ class GuestCommand:
         console.forget_output()
         console.write(line.encode())
 
-    def wait(self, timeout: float = 60, *, check: bool = True) -> Result:
+    def wait(self, timeout: float = 180, *, check: bool = True) -> Result:
         """Wait for the end; raise CommandError after `timeout` seconds, or with `check` if it failed."""
         text = f"in the guest: {self._text!r}"
         try:
@@ -63,7 +63,7 @@ class Guest:
         """Start a command (busybox shell syntax) without waiting for it."""
         return GuestCommand(self._open_console(), command)
 
-    def run(self, command: str, *, timeout: float = 60, check: bool = True) -> Result:
+    def run(self, command: str, *, timeout: float = 180, check: bool = True) -> Result:
         return self.start(command).wait(timeout, check=check)
 
     def wait(self, timeout: float = 120) -> None:
@@ -78,16 +78,16 @@ class Guest:
         """Let go of the console, so that `xl console` or a later machine can have it."""
         if self._console:
             self._console.kill()
-            self._console.wait(10)
+            self._console.wait(60)
             self._console = None
 
     def _open_console(self) -> Command:
         if self._console is None:
             path = f"/local/domain/{self.domid}/console/tty"
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while (tty := self.dom0.run(f"xenstore-read {path}", check=False)).rc:
                 if time.monotonic() > end:
-                    raise CommandError(f"guest {self.name}: xenconsoled wrote no {path} within 10 s")
+                    raise CommandError(f"guest {self.name}: xenconsoled wrote no {path} within 60 s")
                 time.sleep(0.1)
             self._console = self.dom0.link.start("open", tty.out.strip().encode(), f"console of {self.name}")
         return self._console

@@ -58,7 +58,7 @@ class Command:
         with self._changed:
             return self._rc
 
-    def wait(self, timeout: float = 60, *, check: bool = False) -> Result:
+    def wait(self, timeout: float = 180, *, check: bool = False) -> Result:
         """Wait for the end; raise CommandError after `timeout` seconds, or with `check` if it failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._rc is not None or self._lost, timeout)
