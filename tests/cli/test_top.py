@@ -125,7 +125,7 @@ def test_on_a_terminal(engine: ControlServer, backend: FakeBackend, dull: dict[s
     master, slave = pty.openpty()
     size = {"LINES": "12", "COLUMNS": "72"}
     with subprocess.Popen(
-        [sys.executable, "-m", "usblkback_tui", "top", "-d", "0.1", "-n", "30"],
+        [sys.executable, "-m", "usblkback_tui", "top", "-d", "0.1"],
         stdout=slave,
         env={**os.environ, "TERM": "xterm", **size, **dull},
     ) as process:

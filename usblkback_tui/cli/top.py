@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         due = time.monotonic()
         while args.count is None or shown < args.count:
             due = max(due + args.delay, time.monotonic())
-            if signals.wait(due - time.monotonic()) is not None:
+            if signals.wait(max(due - time.monotonic(), 0.0)) is not None:
                 break
             now = engine.snapshot()
             rows = rows_of(before, now, args.sort)

@@ -13,7 +13,8 @@ from usblkback_tui.engine.control.codec import encode
 from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.lines import dump
 from usblkback_tui.engine.recording.redact import Redactor, _walk
-from usblkback_tui.engine.snapshot import DomainView, Health, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DomainView, ForeignDisk, Health, Severity, Snapshot, StoreWrite
+from usblkback_tui.protocol.states import XenbusState as S
 
 SECRET = "/srv/customers/acme corp/ledger.img"
 
@@ -121,3 +122,41 @@ def test_what_has_no_secret_stays_the_same_object() -> None:
     assert now.latency is was.latency
     empty: Snapshot = replace(frame.snapshot, disks=(), foreign=())
     assert redactor.frame(Frame(0.0, empty)).snapshot is empty
+
+
+def test_disks_that_others_serve() -> None:
+    other = ForeignDisk(
+        *(0, "qdisk", "qemu", 4, "bank", 51712, "xvda", "aio:/srv/bank/x y.qcow2", "w", "disk"),
+        *(
+            0,
+            512,
+            S.CONNECTED,
+            S.CONNECTED,
+            1.0,
+            True,
+            Health(Severity.WARNING, "/srv/bank/x y.qcow2 is slow for bank"),
+        ),
+    )
+    frame = made("x y.qcow2 of bank")
+    done = Redactor(names=True).frame(replace(frame, snapshot=replace(frame.snapshot, foreign=(other,))))
+    text = dump(encode(done)).decode()
+    for part in ("bank", "srv", "qcow2"):
+        assert part not in text
+    (seen,) = done.snapshot.foreign
+    assert seen.image.startswith("image-")
+    assert (seen.kind, seen.server, seen.mode, seen.domain) == ("qdisk", "qemu", "w", "domain-2")
+
+
+def test_the_store_writes_of_a_handshake() -> None:
+    writes = (
+        StoreWrite(1.0, "backend", "params", SECRET, "backend"),
+        StoreWrite(1.0, "backend", "domain", "acme", "toolstack"),
+        StoreWrite(1.0, "backend", "frontend", "/local/domain/3/device/vbd/51728", "backend"),
+        StoreWrite(1.0, "frontend", "params", f"{SECRET[:20]}…", "frontend"),
+    )
+    frame = made("")
+    disk = replace(frame.snapshot.disks[0], writes=writes)
+    done = Redactor(names=True).frame(replace(frame, snapshot=replace(frame.snapshot, disks=(disk,))))
+    values = [write.value for write in done.snapshot.disks[0].writes]
+    assert values[:3] == ["image-1", "domain-1", "/local/domain/3/device/vbd/51728"]
+    assert values[3].startswith("image-")

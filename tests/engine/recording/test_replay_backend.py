@@ -178,8 +178,15 @@ def test_nothing_can_be_changed(replay: ReplayBackend, act: Callable[[ReplayBack
         act(replay)
 
 
+def test_it_says_that_nothing_can_be_changed(tmp_path: Path) -> None:
+    write(tmp_path / "r", [Frame(0.0, replace(snapshot(), read_only=False))])
+    replay = ReplayBackend(tmp_path / "r")
+    assert replay.snapshot().read_only
+    replay.close()
+
+
 def test_what_is_not_recorded_is_said(replay: ReplayBackend) -> None:
-    with pytest.raises(UserError, match="the slots of a ring are not recorded"):
+    with pytest.raises(UserError, match="the slots of rings are not recorded"):
         replay.ring_slots(*DISK, 0)
     with pytest.raises(UserError, match="xenstore is not recorded"):
         replay.store("/local")

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.recording.frame import Frame
-from usblkback_tui.engine.snapshot import Snapshot
+from usblkback_tui.engine.snapshot import DiskView, ForeignDisk, Snapshot
 
 T = TypeVar("T")
 
@@ -63,12 +63,10 @@ class Redactor:
     def learn(self, snapshot: Snapshot) -> None:
         """Take in paths and names; :meth:`frame` does so too, but what comes later may be spoken of before."""
         before = len(self._images), len(self._domains)
-        for disk in snapshot.disks:
+        seen: tuple[DiskView | ForeignDisk, ...] = snapshot.disks + snapshot.foreign
+        for disk in seen:
             self._image(disk.image)
             self._domain(disk.domain)
-        for foreign in snapshot.foreign:
-            self._image(foreign.image)
-            self._domain(foreign.domain)
         for domain in snapshot.domains:
             self._domain(domain.name)
         if before != (len(self._images), len(self._domains)):

@@ -146,7 +146,7 @@ class ReplayBackend:
             before = self._before(number) if self._lead_in else None
             self._lead_in = False
             snapshot = (before or self._recording.frame(number)).snapshot
-            return replace(snapshot, started=snapshot.started + self._jumps * 1e-5) if self._jumps else snapshot
+            return replace(snapshot, started=snapshot.started + self._jumps * 1e-5, read_only=True)
 
     def _before(self, number: int) -> Frame | None:
         """A frame of the same engine to compare frame ``number`` with, about a second older."""
@@ -185,22 +185,6 @@ class ReplayBackend:
                 kept = self._traced.setdefault((one.domid, one.devid), deque(maxlen=KEPT_REQUESTS))
                 kept.extend(one.requests)
         self._traced_to = number
-
-    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
-        """Not here."""
-        raise UserError("the slots of a ring are not recorded", fix=_FIX)
-
-    def store(self, path: str) -> StoreNode:
-        """Not here."""
-        raise UserError("xenstore is not recorded, only what was written at a disk's ends", fix=_FIX)
-
-    def store_write(self, path: str, value: str) -> None:
-        """Not here."""
-        _refuse()
-
-    def store_remove(self, path: str) -> None:
-        """Not here."""
-        _refuse()
 
     def plan(self, request: AttachRequest) -> AttachPlan:
         """Not here."""
