@@ -17,7 +17,14 @@ from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.main import VIEW_CLASSES, MainScreen
 from usblkback_tui.ui.text import line_width, plain
 
-OWNERS: dict[str, type] = {"app": UsblkApp, "main": MainScreen, "pane": LineView, "dialog": Dialog, **VIEW_CLASSES}
+OWNERS: dict[str, type] = {
+    "app": UsblkApp,
+    "main": MainScreen,
+    "pane": LineView,
+    "replay": MainScreen,
+    "dialog": Dialog,
+    **VIEW_CLASSES,
+}
 
 
 def test_no_key_does_two_things_at_once() -> None:

@@ -18,7 +18,7 @@ class Action:
 
     ``where`` says who carries it out: ``app`` anywhere, ``main`` the main screen, ``pane`` the pane that has the focus,
     ``dialog`` a question on the screen, or the name of a view.  ``name`` is the method ``action_<name>`` there,
-    arguments included.
+    arguments included.  ``replay`` is the main screen, too, while a recording is looked at.
     """
 
     name: str
@@ -78,6 +78,10 @@ _KEYCAPS = {
     "right_square_bracket": "]",
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_parenthesis": "(",
+    "right_parenthesis": ")",
 }
 
 
@@ -128,6 +132,27 @@ ACTIONS: tuple[Action, ...] = (
     Action("scrub(-30)", ("left_curly_bracket",), "back 30 s", "Go back half a minute.", "Time"),
     Action("scrub(30)", ("right_curly_bracket",), "forth 30 s", "Go forth half a minute.", "Time"),
     Action("live", ("end",), "live", "Back to live; when live, to the last row.", "Time", footer=24),
+    Action(
+        "record",
+        ("r",),
+        "record",
+        "Record to a file in this directory, or end that; replay shows it.",
+        "Time",
+        footer=23,
+    ),
+    Action("play", ("p",), "play/pause", "Of a recording: play on, or stand still.", "Time", where="replay", footer=5),
+    Action(
+        "seek(-60)", ("less_than_sign",), "-1 min", "Of a recording: a minute back.", "Time", where="replay", footer=5
+    ),
+    Action(
+        "seek(60)", ("greater_than_sign",), "+1 min", "Of a recording: a minute on.", "Time", where="replay", footer=5
+    ),
+    Action("frame(-1)", ("N",), "frame back", "Of a recording: to the frame before.", "Time", where="replay"),
+    Action("frame(1)", ("n",), "frame", "Of a recording: to the next frame.", "Time", where="replay", footer=11),
+    Action("speed(-1)", ("left_parenthesis",), "slower", "Of a recording: play slower.", "Time", where="replay"),
+    Action(
+        "speed(1)", ("right_parenthesis",), "faster", "Of a recording: play faster.", "Time", where="replay", footer=11
+    ),
     Action("zoom_in", ("plus", "equals_sign"), "zoom in", "Less time in charts and heat map.", "Time", footer=20),
     Action("zoom_out", ("minus",), "zoom out", "More time in charts and heat map.", "Time", footer=20),
     Action("screen('overview')", ("1",), "overview", "All disks, and what happens.", "Screens"),
@@ -234,7 +259,7 @@ def bindings(where: str) -> list[BindingType]:
 
 def places(view: str) -> tuple[str, ...]:
     """Everything that may take a key while a view is shown."""
-    return "app", "main", "pane", view
+    return "app", "main", "pane", "replay", view
 
 
 class Registry:
@@ -267,12 +292,17 @@ class Registry:
         """The changes, for Textual, which takes an empty one for none."""
         return {name: ",".join(keys) or _NO_KEY for name, keys in self.changed.items()}
 
-    def footer(self, view: str, *, read_only: bool = False) -> list[Action]:
+    def footer(self, view: str, *, read_only: bool = False, replay: bool = False) -> list[Action]:
         """What the footer of a view shows, the most important first."""
         shown = [
             action
             for action in self.actions
-            if action.footer and action.keys and action.where in places(view) and not (read_only and action.changes)
+            if action.footer
+            and action.keys
+            and action.where in places(view)
+            and not (read_only and action.changes)
+            and (replay or action.where != "replay")
+            and not (replay and action.name == "record")
         ]
         return sorted(shown, key=lambda action: action.footer)
 

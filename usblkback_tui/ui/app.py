@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.notifications import SeverityLevel
@@ -23,9 +23,12 @@ from textual.screen import Screen
 
 from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
+from usblkback_tui.engine.recording.replay import ReplayBackend
 from usblkback_tui.engine.settings import AlertSettings
 from usblkback_tui.engine.snapshot import DiskView, Severity
+from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
+from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.bars import run_action
 from usblkback_tui.ui.dialogs.base import Dialog
 from usblkback_tui.ui.exporting import as_csv, as_json
@@ -36,6 +39,7 @@ from usblkback_tui.ui.main import MainScreen, Wanted
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.outcome import Outcome
 from usblkback_tui.ui.palette import Palette
+from usblkback_tui.ui.recording import Recording
 from usblkback_tui.ui.sampler import Sample, Sampler
 from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import clean
@@ -95,8 +99,11 @@ class UsblkApp(App[Outcome]):
         self.theme = wanted if wanted in self.available_themes else "textual-dark"
         self.palette = Palette(self.current_theme)
         self.model = Model()
-        self.main = MainScreen(title, self.registry, self.state)
-        self.sampler = Sampler(backend, self._deliver)
+        self.main = MainScreen(
+            title, self.registry, self.state, backend if isinstance(backend, ReplayBackend) else None
+        )
+        self.recording = Recording(backend)
+        self.sampler = Sampler(backend, self._deliver, self.model.moments.keep)
         self.inspector = Inspector(backend, self._deliver_answer)
         self._alerts = alerts
         self._alerted: set[str] = set()
@@ -117,6 +124,8 @@ class UsblkApp(App[Outcome]):
     def on_unmount(self) -> None:
         self.sampler.stop()
         self.inspector.stop()
+        if self.recording.running:
+            self.recording.stop()
         self.state.save()
 
     # -- ticks ---------------------------------------------------------------------------------------------------
@@ -177,6 +186,9 @@ class UsblkApp(App[Outcome]):
             lines = list(self.main.query(LineView))
             drawn = sum(pane.drawn for pane in self.main.query(View))
             view.cost = self.gauges.cost(sum(one.painted for one in lines), drawn, len(self.model.moments))
+        self.main.recording = self.recording.elapsed
+        if failure := self.recording.failure:
+            self.notify(f"The recording ended: {clean(failure)}", severity="error", markup=False)
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen | Dialog):
                 screen.show_model(self.model)
@@ -216,6 +228,8 @@ class UsblkApp(App[Outcome]):
             self._ask_export()
         elif what == "jump":
             self._jump()
+        elif what == "record":
+            self.record()
         elif what == "resize":
             self._ask_resize()
         else:
@@ -258,6 +272,23 @@ class UsblkApp(App[Outcome]):
         else:
             self.notify("There is no disk selected; a attaches one.", severity="warning", markup=False)
         return None
+
+    @work(exclusive=True, exit_on_error=False, group="record")
+    async def record(self) -> None:
+        """Begin a recording, or end the one that runs."""
+        if self.main.player is not None:
+            self.notify("This is a recording already.", severity="warning", markup=False)
+            return
+        try:
+            if self.recording.running:
+                done = await in_thread(self.recording.stop)
+                self.notify(f"Recorded {clean(done)}.", markup=False)
+            else:
+                path = await in_thread(self.recording.start)
+                self.notify(f"Recording to {clean(str(path))}; r ends it.", markup=False)
+        except UserError as error:
+            self.notify(clean(str(error)), severity="error", markup=False)
+        self._show()
 
     def _ask_columns(self) -> None:
         from usblkback_tui.ui.dialogs.columns import ColumnsDialog

@@ -15,7 +15,9 @@ from usblkback_tui.ui.scene import Scene
 from usblkback_tui.ui.text import Line, Span, clean, line_width
 
 
-def header_line(title: str, scene: Scene | None, width: int, *, recording: str = "", read_only: bool = False) -> Line:
+def header_line(
+    title: str, scene: Scene | None, width: int, *, recording: str = "", playing: str = "", read_only: bool = False
+) -> Line:
     """Title, host, counts, rates, problems and the time; what does not fit goes from the middle."""
     left: Line = ((" ", ""), (clean(title), "bold title"))
     if scene is None:
@@ -44,6 +46,8 @@ def header_line(title: str, scene: Scene | None, width: int, *, recording: str =
         right += [(" READ-ONLY ", "tab"), ("  ", "")]
     if recording:
         right += [(f"● REC {recording}", "error"), ("  ", "")]
+    if playing:
+        right += [(f" {playing} ", "tab"), ("  ", "")]
     if not scene.live:
         word = "FROZEN" if scene.frozen else "PAST"
         right += [(f" {word} −{units.elapsed(scene.behind)} ", "notice"), ("  ", "")]
@@ -131,9 +135,9 @@ class Footer(LineView, can_focus=False):
     def on_resize(self) -> None:
         self._set_line()
 
-    def show_for(self, view: str, *, read_only: bool = False) -> None:
+    def show_for(self, view: str, *, read_only: bool = False, replay: bool = False) -> None:
         """Draw the keys of a view."""
-        actions = self._registry.footer(view, read_only=read_only)
+        actions = self._registry.footer(view, read_only=read_only, replay=replay)
         if actions != self._actions:
             self._actions = actions
             self._set_line()
@@ -165,7 +169,7 @@ async def run_action(widget: Widget, name: str, where: str) -> None:
     """Carry out an action of the registry as its key does, at the place it belongs to."""
     if where == "app":
         await widget.app.run_action(name)
-    elif where == "main":
+    elif where in ("main", "replay"):
         await widget.screen.run_action(name)
     elif where == "pane" and widget.screen.focused is not None:
         await widget.screen.focused.run_action(name)

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from usblkback_tui.engine.recording.replay import ReplayBackend
 from usblkback_tui.engine.snapshot import DiskView
 from usblkback_tui.ui import units
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings
@@ -25,6 +26,7 @@ from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.playhead import Playhead
+from usblkback_tui.ui.recording import other_speed, player_text
 from usblkback_tui.ui.scene import DiskRow, Scene
 from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import clean, fit
@@ -61,14 +63,16 @@ class Wanted(Message):
 class MainScreen(Screen[None]):
     """Shows scenes; what changes the world is the app's business."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("main")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("main"), *bindings("replay")]
     AUTO_FOCUS = None
 
-    def __init__(self, title: str, registry: Registry, state: UiState) -> None:
+    def __init__(self, title: str, registry: Registry, state: UiState, player: ReplayBackend | None = None) -> None:
+        """``player``: what is looked at is a recording."""
         super().__init__()
         self.heading = title
         self.registry = registry
         self.state = state
+        self.player = player
         self.model = Model()
         self.playhead = Playhead()
         self.selected: Key | None = None
@@ -82,7 +86,7 @@ class MainScreen(Screen[None]):
         """What the tree was made of."""
         self._looked: dict[str, float] = {}
         self.recording = ""
-        """The file that is written, for the header."""
+        """How long something has been recorded, for the header."""
 
     def compose(self) -> ComposeResult:
         # Before there are panes: each change of a class later costs a pass over all of them.
@@ -161,7 +165,9 @@ class MainScreen(Screen[None]):
 
     def _show_frame(self) -> None:
         self.query_one("#tabs", Tabs).select(self.view_name)
-        self.query_one("#footer", Footer).show_for(self.view_name, read_only=self.read_only)
+        self.query_one("#footer", Footer).show_for(
+            self.view_name, read_only=self.read_only, replay=self.player is not None
+        )
 
     @property
     def overview(self) -> OverviewView | None:
@@ -233,7 +239,14 @@ class MainScreen(Screen[None]):
 
     def _show_bars(self, scene: Scene | None) -> None:
         width = self.size.width
-        line = header_line(self.heading, scene, width, recording=self.recording, read_only=self.read_only)
+        line = header_line(
+            self.heading,
+            scene,
+            width,
+            recording=self.recording,
+            playing=player_text(self.player) if self.player is not None else "",
+            read_only=self.read_only and self.player is None,
+        )
         self.query_one("#header", Bar).show([line])
         banner = self.query_one("#banner", Banner)
         banner.display = bool(self.model.error)
@@ -486,6 +499,41 @@ class MainScreen(Screen[None]):
             return
         self.playhead.go_live()
         self.refresh_view()
+
+    def action_record(self) -> None:
+        self.post_message(Wanted("record"))
+
+    # -- a recording ---------------------------------------------------------------------------------------------
+
+    def action_play(self) -> None:
+        """Play on, or stand still."""
+        if (player := self._playing) is not None:
+            player.pause() if player.playing else player.play()
+
+    def action_seek(self, seconds: int) -> None:
+        """Go so many seconds forth."""
+        if (player := self._playing) is not None:
+            player.seek(player.place + seconds)
+
+    def action_frame(self, count: int) -> None:
+        """Stand still so many frames further on."""
+        if (player := self._playing) is not None:
+            player.step(count)
+
+    def action_speed(self, step: int) -> None:
+        """Play faster or slower."""
+        if (player := self._playing) is not None:
+            player.set_speed(other_speed(player.speed, step))
+
+    @property
+    def _playing(self) -> ReplayBackend | None:
+        """The recording, shown where it is; None, with a sentence, where there is none."""
+        if self.player is None:
+            self.notify("This is no recording; usblkback-tui replay FILE shows one.", severity="warning", markup=False)
+            return None
+        self.playhead.go_live()
+        self.app.call_later(self.refresh_view)
+        return self.player
 
     def action_zoom_in(self) -> None:
         self._zoom(self.level - 1)

@@ -49,7 +49,8 @@ class Model:
         if self.snapshot is not None and self.snapshot.started != sample.snapshot.started:
             self.events.clear()
             self.logged += 1
-            self.history, self.moments = History(), Moments()
+            self.history = History()
+            self.moments.forget()
             self.rates, self.total = {}, Rates()
         self.error = ""
         self.snapshot = sample.snapshot

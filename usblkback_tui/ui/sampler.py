@@ -36,10 +36,13 @@ class Sample:
 class Sampler:
     """One thread that takes a sample whenever it is asked, and is never asked twice at once."""
 
-    def __init__(self, backend: Backend, deliver: Callable[[Sample], None]) -> None:
-        """``deliver`` is called on the sampler's thread."""
+    def __init__(
+        self, backend: Backend, deliver: Callable[[Sample], None], keep: Callable[[Snapshot], None] | None = None
+    ) -> None:
+        """``deliver`` is called on the sampler's thread, and so is ``keep``, with snapshots ``RATE_SECONDS`` apart."""
         self._backend = backend
         self._deliver = deliver
+        self._keep = keep
         self._asked = threading.Event()
         self._stopped = False
         self._base: Snapshot | None = None
@@ -86,10 +89,14 @@ class Sampler:
             return Sample(error=str(error) or type(error).__name__)
         if events:
             self._seen = events[-1].seq
+        if self._base is snapshot and self._keep is not None:
+            self._keep(snapshot)
         seconds = round(snapshot.monotonic - self._base.monotonic, 1)
         if seconds < RATE_SECONDS:
             return Sample(snapshot, events)
         rates, heat = between(self._base, snapshot), heat_between(self._base, snapshot)
         rates |= rates_of_foreign(self._base, snapshot)
         self._base = snapshot
+        if self._keep is not None:
+            self._keep(snapshot)
         return Sample(snapshot, events, rates, heat, max(1, round(seconds)))
