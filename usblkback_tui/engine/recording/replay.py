@@ -206,6 +206,22 @@ class ReplayBackend:
         """Not here."""
         _refuse()
 
+    def ring_slots(self, domid: int, devid: int, ring: int) -> RingSlots:
+        """Not recorded."""
+        raise UserError("the slots of rings are not recorded", fix="their indices are, in the snapshot")
+
+    def store(self, path: str) -> StoreNode:
+        """Not recorded."""
+        raise UserError("xenstore is not recorded", fix="the keys a disk's ends wrote are, in the handshake")
+
+    def store_write(self, path: str, value: str) -> None:
+        """Not here."""
+        _refuse()
+
+    def store_remove(self, path: str) -> None:
+        """Not here."""
+        _refuse()
+
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._lock:
