@@ -45,6 +45,14 @@ def test_while_it_grows() -> None:
         assert timeline.at(BEGIN) == next(frames(1)).snapshot
 
 
+def test_what_was_unpacked_is_not_taken_for_a_later_chunk() -> None:
+    timeline = Timeline()
+    for number, frame in enumerate(frames(40)):
+        timeline.add(frame.snapshot)
+        if number % 15 == 4:  # as many in the chunk that is being filled as at the last look
+            assert timeline.at(BEGIN + number) == frame.snapshot
+
+
 def test_stepping() -> None:
     timeline = Timeline()
     filled(timeline, 40)
