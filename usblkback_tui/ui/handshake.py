@@ -186,8 +186,6 @@ def next_line(disk: DiskView, now: float, width: int) -> Line:
         tail = f"; {units.elapsed(waited - step.seconds)} late"
     else:
         tail = f"; {units.elapsed(waited)} of {units.elapsed(step.seconds)}"
-    if len(head) + len(step.what) + len(tail) > room:
-        tail = f" {units.elapsed(waited)}"
     return (
         _label("next"),
         (head, "bold warning"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual import events, on
@@ -259,16 +260,13 @@ class MainScreen(Screen[None]):
 
     def look_due(self) -> bool:
         """Whether the view that is shown may ask the backend again."""
-        snapshot = self.model.snapshot
-        if snapshot is None or not self.playhead.live:
+        if self.model.snapshot is None or not self.playhead.live:
             return False
-        last = self._looked.get(self.view_name, -1e9)
-        return not 0 <= snapshot.monotonic - last < self.view.LOOK_SECONDS
+        return time.monotonic() - self._looked.get(self.view_name, 0.0) >= self.view.LOOK_SECONDS
 
     def looked(self) -> None:
         """It asked."""
-        if self.model.snapshot is not None:
-            self._looked[self.view_name] = self.model.snapshot.monotonic
+        self._looked[self.view_name] = time.monotonic()
 
     def answer(self, who: str, value: object, problem: str) -> None:
         """What it was told."""

@@ -62,15 +62,15 @@ class Pane(LineView):
         width, height = self.size
         if width == 0 or height == 0:
             return
+        title = self._title(scene)
+        if self.border_title != title:
+            self.border_title = title
         made_of = self._depends(scene), width, height
         if made_of == self._made_of:
             return
         self._made_of = made_of
         self.drawn += 1
         self.show(self._draw(scene, width, height))
-        title = self._title(scene)
-        if self.border_title != title:
-            self.border_title = title
 
     def redraw(self) -> None:
         """Draw again although the scene is the same: a cursor moved."""
@@ -151,9 +151,17 @@ class View(Vertical):
         """Give the whole screen to a pane; None gives it back."""
         self.expanded = pane
         for widget in self.query("*").results(Widget):
-            inside = pane is None or widget is pane or pane in widget.walk_children() or widget in pane.walk_children()
-            widget.set_class(not inside, "-away")
-        self.set_class(pane is not None, "-expanded")
+            for rule in ("display", "height", "width"):
+                widget.styles.clear_rule(rule)
+            if pane is None:
+                continue
+            if widget is pane or pane in widget.walk_children():
+                widget.styles.height = widget.styles.width = "1fr"
+                widget.styles.display = "block"
+            elif widget not in pane.walk_children():
+                widget.styles.display = "none"
+        for widget in (*self.query("*").results(Widget), self):
+            widget.refresh(layout=True)
 
     # -- taking things away --------------------------------------------------------------------------------------
 
