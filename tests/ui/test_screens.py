@@ -8,9 +8,10 @@ import textual
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from tests.ui.drive import LARGE, SMALL, app_for, play, screen_text, ticks, until
+from tests.ui.drive import LARGE, SMALL, app_for, play, screen_text, shown, ticks, until
 from tests.ui.fake import FakeBackend, house
 from usblkback_tui.engine.snapshot import DomainView
+from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.outcome import Outcome
 
 pytestmark = pytest.mark.skipif(
@@ -36,6 +37,34 @@ def test_house_small_stuck_disk(snap_compare) -> None:  # type: ignore[no-untype
         await ticks(pilot)
 
     assert snap_compare(app_for(backend), terminal_size=SMALL, run_before=act)
+
+
+LOOKS = {
+    "handshake": ("2", "swim", "next"),
+    "rings": ("3", "slot", "slot 0 of ring 0"),
+    "latency": ("4", "percentiles", "all"),
+    "store": ("5", "node", "path      /local/domain/0/backend/usblkback/3/51712"),
+    "trace": ("6", "requests", "22:13:45.000"),
+    "engine": ("7", "threads", "control"),
+}
+"""By screen: its digit, and a pane with the text that is there once everything is."""
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("name", LOOKS)
+def test_screen(name: str, size: tuple[int, int], snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    backend = house()
+    key, pane, awaited = LOOKS[name]
+
+    async def act(pilot: Pilot[Outcome]) -> None:
+        await play(pilot, backend, 25)
+        await pilot.press(key)
+        app = pilot.app
+        assert isinstance(app, UsblkApp)
+        await until(pilot, lambda: awaited in shown(app, pane))
+        await ticks(pilot)
+
+    assert snap_compare(app_for(backend), terminal_size=size, run_before=act)
 
 
 def test_no_disks(snap_compare) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

@@ -28,6 +28,8 @@ class Look:
     level: int = 0
     back: int = 0
     cursor: int = 0
+    end: str = "now"
+    """What the time axis ends with."""
 
 
 def iops_lines(track: Track, look: Look, width: int, height: int) -> list[Line]:
@@ -53,7 +55,7 @@ def depth_lines(track: Track, look: Look, width: int, height: int) -> list[Line]
     scale = {0: units.count(top), rows - 1: "0"}
     for row, text in enumerate(area(values, top, cells, rows)):
         lines.append((_tick(scale, row), *_marked((text, f"read{shade(rows - 1 - row, rows)}"), cells, look.cursor)))
-    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER))
+    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER, look.end))
     return lines
 
 
@@ -91,7 +93,7 @@ def _mirrored(
     lines: list[Line] = [_heading(name, unit, _at(up, look.cursor), _at(down, look.cursor), width)]
     for row, drawn in enumerate(mirror(up, down, top, cells, rows)):
         lines.append((_tick(scale, row), *_marked(drawn[0], cells, look.cursor)))
-    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER))
+    lines.append(axis_line(cells, 2 * LEVELS[look.level], GUTTER, look.end))
     return lines
 
 

@@ -15,13 +15,18 @@ from usblkback_tui.ui.text import Line, Span, fit
 
 GUTTER = 7
 """Cells of the scale at the left."""
-LEAST_ROWS = 4
 
 OPERATIONS = ("both", "read", "write")
 
 
 def heat_lines(
-    columns: Sequence[Heat | None], operation: str, seconds: int, width: int, height: int, cursor: int = 0
+    columns: Sequence[Heat | None],
+    operation: str,
+    seconds: int,
+    width: int,
+    height: int,
+    cursor: int = 0,
+    end: str = "now",
 ) -> list[Line]:
     """``height`` lines: the map with its scale, and a time axis.
 
@@ -39,7 +44,7 @@ def heat_lines(
         spans += _row(shown, row, most, lead, marked)
         lines.append(tuple(spans))
     lines += [()] * (room - len(lines))
-    return [*lines[:room], axis_line(cells, seconds, GUTTER)]
+    return [*lines[:room], axis_line(cells, seconds, GUTTER, end)]
 
 
 def column_text(column: Heat | None, operation: str) -> str:
@@ -61,14 +66,14 @@ def _counts(column: Heat | None, operation: str) -> array[int] | None:
 
 
 def _span(columns: Sequence[array[int] | None], room: int) -> tuple[int, int]:
-    """The lowest and the highest row to draw: those with something in them, at least a few, at most ``room``.
+    """The lowest and the highest row to draw: those with something in them in the middle of ``room`` rows.
 
     Where there is too little room the fast end is left out: what is slow is what one looks for.
     """
     used = [row for row in range(ROWS) if any(counts[row] for counts in columns if counts is not None)]
     low, high = (used[0], used[-1]) if used else (3, 10)
     low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
-    while high - low + 1 < min(LEAST_ROWS, room):
+    while high - low + 1 < room and (low > 0 or high < ROWS - 1):
         low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
     return max(low, high - room + 1), high
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView, Event, ForeignDisk, Severity, Snapshot
+from usblkback_tui.ui import units
 from usblkback_tui.ui.foreign import foreign_view
 from usblkback_tui.ui.history import History, Track
 
@@ -86,6 +87,11 @@ class Scene:
     def problems(self) -> int:
         """Disks whose health is a warning or worse."""
         return sum(map(has_problem, self.snapshot.disks)) + sum(map(has_problem, self.snapshot.foreign))
+
+    @property
+    def end(self) -> str:
+        """What a time axis ends with: ``now``, or the time of the moment."""
+        return "now" if self.live else units.clock_seconds(self.now)
 
     @property
     def back(self) -> int:

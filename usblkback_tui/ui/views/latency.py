@@ -89,7 +89,7 @@ class LatencyView(View):
 
     def _made_of(self, scene: Scene) -> object:
         state = self._key(scene), self.level, self.operation, scene.cursor
-        return id(scene.history), scene.history.seconds, scene.back, state
+        return id(scene.history), scene.history.seconds, scene.back, scene.end, state
 
     def _scope(self, scene: Scene) -> str:
         return "all disks" if self._key(scene) is None or scene.disk is None else clean(scene.disk.title)
@@ -113,7 +113,7 @@ class LatencyView(View):
 
     def _heat(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         columns = self._track(scene).heat.last(width, self.level, scene.back)
-        return heat_lines(columns, self.operation, LEVELS[self.level], width, height, scene.cursor)
+        return heat_lines(columns, self.operation, LEVELS[self.level], width, height, scene.cursor, scene.end)
 
     def _percentiles(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         disk = scene.disk
@@ -125,7 +125,7 @@ class LatencyView(View):
         third = (width - 4) // 3
         if third < 16 or height < charts.LEAST_HEIGHT:
             return []
-        track, look = self._track(scene), Look(self.level, scene.back, scene.cursor)
+        track, look = self._track(scene), Look(self.level, scene.back, scene.cursor, scene.end)
         return charts.side_by_side(
             charts.iops_lines(track, look, third, height),
             charts.throughput_lines(track, look, third, height),

@@ -107,13 +107,13 @@ class OverviewView(View):
         return f"Charts · {scope} · {LEVELS[self.level]} s per dot"
 
     def _charts_of(self, scene: Scene) -> object:
-        return id(scene.history), scene.history.seconds, scene.back, self._scope(scene), self.level
+        return id(scene.history), scene.history.seconds, scene.back, scene.end, self._scope(scene), self.level
 
     def _charts(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         half = (width - 2) // 2
         if half < LEAST_CHART or height < charts.LEAST_HEIGHT:
             return []
-        track, look = scene.track(self._scope(scene)), Look(self.level, scene.back)
+        track, look = scene.track(self._scope(scene)), Look(self.level, scene.back, end=scene.end)
         return charts.side_by_side(
             charts.iops_lines(track, look, half, height), charts.throughput_lines(track, look, half, height)
         )
