@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual.pilot import Pilot
 
 from usblkback_tui.engine.demo import Demo
 from usblkback_tui.engine.settings import EngineSettings, Settings
+from usblkback_tui.ui.actions import VIEWS
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.outcome import Outcome
 
@@ -33,6 +35,12 @@ async def attach(pilot: Pilot[Outcome]) -> None:
     await pilot.pause(1.5)
 
 
+async def screen(pilot: Pilot[Outcome], digit: str) -> None:
+    """One of the other screens, of the second disk."""
+    await pilot.press("j", digit)
+    await pilot.pause(3.0)
+
+
 async def shoot(demo: Demo, name: str, size: tuple[int, int], play: Play, seconds: float) -> None:
     """One run of the UI at one size."""
     app = UsblkApp(demo.engine, title="demo", detach_seconds=1.0)
@@ -51,6 +59,8 @@ def main() -> None:
     demo.start()
     try:
         asyncio.run(shoot(demo, "overview", (160, 50), overview, WARM_UP))
+        for digit, name in enumerate(VIEWS[1:], 2):
+            asyncio.run(shoot(demo, name, (160, 50), partial(screen, digit=str(digit)), 20.0))
         asyncio.run(shoot(demo, "attach", (160, 50), attach, 6.0))
         asyncio.run(shoot(demo, "small", (80, 24), overview, 6.0))
     finally:

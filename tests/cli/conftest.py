@@ -29,6 +29,7 @@ Cli = Callable[..., Output]
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("USBLKBACK_SOCKET", str(tmp_path / "run" / "engine.sock"))
 
 

@@ -260,6 +260,19 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
         load_settings(tmp_path, env={})
 
 
+def test_keys_are_a_table_of_any_names(write: Write) -> None:
+    settings = load_settings(write('[keys]\nattach = ["A"]\nfreeze = ["space", "f"]\nhelp = []\n'), env={})
+    assert dict(settings.keys) == {"attach": ("A",), "freeze": ("space", "f"), "help": ()}
+
+
+@pytest.mark.parametrize(
+    "text", ['keys = "a"\n', '[keys]\nattach = "A"\n', "[keys]\nattach = [1]\n", '[keys]\na = [""]\n']
+)
+def test_keys_that_are_no_lists_of_texts_are_refused(write: Write, text: str) -> None:
+    with pytest.raises(ConfigError, match="keys"):
+        load_settings(write(text), env={})
+
+
 def test_precedence(write: Write) -> None:
     file = write("[engine]\nmax_disks = 3\npoll_us = 3\npersistent_pages = 3\n")
     env = {"USBLKBACK_MAX_DISKS": "4", "USBLKBACK_POLL_US": "4"}

@@ -91,6 +91,10 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         line = self.line_at(y)
         strip = Strip([Segment(text, base + palette.style(style) if style else base) for text, style in line])
         width = self.size.width
+        if strip.cell_length > width > 1:
+            cut = strip.crop(0, width - 1)
+            last = next((segment.style for segment in reversed(list(cut))), None)
+            return Strip.join([cut, Strip([Segment("…", last or base)])])
         return strip.crop_extend(0, width, _plain_ground(base))
 
     def notify_style_update(self) -> None:

@@ -294,7 +294,7 @@ class LiveTable(LineView, Generic[Row]):
             arrow = ("▼" if self.sort_reverse else "▲") if sorted_by else ""
             spans.append((fit(column.title + arrow, width, column.align), "key" if sorted_by else ""))
             spans.append((" " * gap, ""))
-        return tuple(spans)
+        return tuple(spans[:-1])
 
     def _row_at(self, y: int, top: int) -> Row | None:
         index = y - 1 + top

@@ -42,7 +42,9 @@ from usblkback_tui.ui.views.store import StoreView
 from usblkback_tui.ui.views.trace import TraceView
 
 FULL_WIDTH, FULL_HEIGHT = 110, 36
-"""From this size on the domains stand at the left and every pane has a frame."""
+"""From this size on every pane has a frame."""
+TREE_WIDTH = 136
+"""From this width on the domains stand at the left, too."""
 
 VIEW_CLASSES: dict[str, type[View]] = {
     view.NAME: view for view in (OverviewView, HandshakeView, RingsView, LatencyView, StoreView, TraceView, EngineView)
@@ -79,7 +81,7 @@ class MainScreen(Screen[None]):
         self.selected: Key | None = None
         self.level = min(max(state.zoom, 0), len(LEVELS) - 1)
         """Zoom of charts and heat maps, an index into ``LEVELS``."""
-        self.full = True
+        self.full = self.treed = True
         self.view_name = state.screen if state.screen in VIEWS else VIEWS[0]
         self.view: View = self._new_view(self.view_name)
         self._views: dict[str, View] = {self.view_name: self.view}
@@ -117,6 +119,8 @@ class MainScreen(Screen[None]):
         self.full = size.width >= FULL_WIDTH and size.height >= FULL_HEIGHT
         self.set_class(self.full, "-full")
         self.set_class(not self.full, "-small")
+        self.treed = self.full and size.width >= TREE_WIDTH
+        self.set_class(self.treed, "-treed")
 
     # -- views ---------------------------------------------------------------------------------------------------
 
@@ -216,7 +220,7 @@ class MainScreen(Screen[None]):
         self._show_bars(scene)
         if scene is None:
             return
-        if self.full:
+        if self.treed:
             tree = self.query_one("#tree", DomainTree)
             made_of = tree_made_of(scene)
             if made_of != self._tree_of:
@@ -291,7 +295,7 @@ class MainScreen(Screen[None]):
         scene = self.scene
         if scene is None or not self.view.is_mounted:
             return
-        if self.full:
+        if self.treed:
             self.query_one("#tree", DomainTree).follow(self.selected)
         self.view.show_scene(scene)
 
