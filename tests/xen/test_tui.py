@@ -37,8 +37,10 @@ def test_attach_watch_detach_and_quit_on_a_small_terminal(dom0: Dom0, g1: Guest)
     screen.press("Escape")
     seen = screen.wait_gone("is Connected after")
     assert "xvda Connected Connected" in " ".join(seen.split()), seen
-    screen.press("3")
-    screen.wait("● ok", "frontend  4 Connected", "backend   4 Connected")
+    screen.press("2")
+    screen.wait("● ok", "both ends are Connected")
+    screen.press("1")
+    screen.wait("1▸Overview")
 
     assert "err= 0" in g1.run(VERIFIED.format("xvda"), timeout=180).out
     seen = screen.wait("1/64 disks", "all well")

@@ -29,6 +29,7 @@ import signal
 import struct
 import sys
 import termios
+import threading
 import time
 import traceback
 import tty
@@ -265,7 +266,10 @@ def _settle(output: int) -> None:
 
 
 def _become_program(function: Callable[[list[str]], int], words: list[str]) -> NoReturn:
-    """In a child: run it as its own program would, to the end that every interpreter has."""
+    """In a child: run it as its own program would, to the end that every interpreter has.
+
+    Only the modules are not taken down: that would touch, and so copy, each page this child shares with us.
+    """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with open("/proc/self/comm", "w") as file:
@@ -274,12 +278,16 @@ def _become_program(function: Callable[[list[str]], int], words: list[str]) -> N
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    code = 1
     try:
         code = function(words[1:])
     except Exception:
         traceback.print_exc()
-        code = 1
-    sys.exit(code)  # nothing above us catches it: threads are joined and output is flushed
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _window(rows: int, columns: int) -> bytes:
