@@ -109,7 +109,7 @@ def contenders(
 ) -> tuple[Contender[Image], ...]:
     """Who carries a job."""
     if job in NULL_JOBS:
-        return tuple(Ours(backend, guest, one.also('io_engine = "null"')) for one in ours)
+        return tuple(Ours(backend, guest, one, null=True) for one in ours)
     if job in BUSY_JOBS:
         return tuple(Ours(backend, guest, ours[0], busy=busy) for busy in ("", "thread", "process"))
     with_screen = (Ours(backend, guest, ours[0], screen=True),) if job.name in _SCREEN_JOBS else ()

@@ -39,6 +39,8 @@ class Ours:
     guest_cpu: int
     variant: Variant = DEFAULTS
     screen: bool = False
+    null: bool = False
+    """Requests are answered without touching the image."""
     busy: str = ""
     """``thread``: a busy Python loop in the engine's process; ``process``: the same in another one, on the same CPU."""
     label: str = ""
@@ -62,6 +64,7 @@ class Ours:
                 engine_cpu=self.engine_cpu,
                 guest_cpu=self.guest_cpu,
                 settings=[*self.variant.lines, *["direct_io = true"] * job.direct],
+                null=self.null,
                 guest=dict(self.guest),
                 busy=self.busy,
                 images=[str(path) for path in image.paths[: job.disks]],

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -25,17 +25,17 @@ from benchmarks.busy import busy
 from benchmarks.reading import Reading
 from benchmarks.variants import settings as settings_of
 from usblkback_tui.engine.api import AttachRequest
+from usblkback_tui.engine.datapath.ring import IoEngine
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load, Report
 from usblkback_tui.engine.host.sim.machine import SimGuest
 from usblkback_tui.engine.image import create_image
 from usblkback_tui.engine.settings import GuestSettings, Settings
-from usblkback_tui.protocol.vdev import vdev_name
+from usblkback_tui.protocol.vdev import Vdev
 from usblkback_tui.ui.app import UsblkApp
 
 _GUEST = "bench"
-_XVDA = 51712
 Clock = Callable[[], float]
 
 
@@ -48,6 +48,8 @@ class Order:
     guest_cpu: int | None = None
     settings: list[str] = field(default_factory=list)
     """Lines for [engine]."""
+    null: bool = False
+    """Requests are answered without touching the image."""
     guest: dict[str, int | bool] = field(default_factory=dict)
     """GuestOptions other than the usual ones."""
     busy: str = ""
@@ -72,6 +74,9 @@ def main(order: Order) -> int:
     if order.engine_cpu is not None:
         os.sched_setaffinity(0, {order.engine_cpu})  # before threads start: they inherit it
     settings = settings_of(order.settings)
+    if order.null:  # the data path's word: no config file may ask for it
+        engine_settings = replace(settings.engine, io_engine=IoEngine.NULL)  # type: ignore[arg-type]
+        settings = replace(settings, engine=engine_settings)
     with ExitStack() as undo:
         host = SimHost()
         host.open()
@@ -86,7 +91,7 @@ def main(order: Order) -> int:
             _pin(guest.pid, order.guest_cpu)
         folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="usblkback-tui-bench-"))
         for number in range(order.disks):
-            vdev = vdev_name(_XVDA + 16 * number)
+            vdev = Vdev("xvd", number).name
             image = order.images[number] if order.images else create_image(f"{folder}/{vdev}.img", "64M").path
             engine.attach(AttachRequest(_GUEST, image, vdev), wait=10.0)
             guest.wait_state(vdev)
@@ -146,6 +151,8 @@ def _measure(guest: SimGuest, order: Order, burnt: Clock) -> Reading:
     if not after.ok:
         raise SystemExit(f"the guest saw errors: {after}")
     requests = _requests(after) - _requests(before)
+    if order.depth and not requests:
+        raise SystemExit(f"nothing was answered in {order.seconds:g} s: {after}")
     moved = after.bytes_read + after.bytes_written - before.bytes_read - before.bytes_written
     return Reading(
         requests_per_second=requests / took,
