@@ -119,7 +119,12 @@ def _heading(name: str, unit: Callable[[float], str], up: float | None, down: fl
     read = "-" if up is None else unit(up)
     written = "-" if down is None else unit(down)
     words = ("read ", "write ") if width >= 48 else ("", "")
-    name = name if width >= 36 or len(name) < 8 else "MB/s"
+    if width < 36:
+        name = name if len(name) < 8 else "MB/s"
+        return _filled(
+            [(f" {name} ", "bold"), ("▲ ", "read"), (read, "bold read"), ("  ▼ ", "write"), (written, "bold write")],
+            width,
+        )
     return _filled(
         [
             (f" {name}  ", "bold"),

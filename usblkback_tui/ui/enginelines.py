@@ -119,7 +119,7 @@ def engine_lines(pair: tuple[Snapshot, Snapshot] | None, now: Snapshot) -> list[
         _row("threads", str(len(facts.threads)), f"{facts.descriptors} file descriptors"),
         _row("memory", f"{facts.resident_bytes / 2**20:.0f} MiB", "resident"),
         _row("grants mapped", f"{facts.grants_mapped:,}", _budget(facts)),
-        _row("disks", f"{len(now.disks)}", f"of {now.max_disks}; {len(now.foreign)} more are served by others"),
+        _row("disks", f"{len(now.disks)}", f"of {now.max_disks}; others serve {len(now.foreign)}"),
     ]
 
 

@@ -34,14 +34,15 @@ def heat_lines(
     """
     cells, room = max(width - GUTTER, 2), max(height - 1, 1)
     shown = [_counts(column, operation) for column in columns[-cells:]]
-    low, high = _span(shown, room)
-    most = max((max(counts[low : high + 1]) for counts in shown if counts is not None), default=0)
+    bands = _bands(shown, room)
+    drawn = [None if counts is None else [sum(counts[low:high]) for low, high in bands] for counts in shown]
+    most = max((max(counts) for counts in drawn if counts is not None), default=0)
     lead = cells - len(shown)
     lines: list[Line] = []
     marked = cells - 1 - cursor if 0 < cursor < cells else None
-    for row in range(high, low - 1, -1):
-        spans: list[Span] = [(fit(units.latency(row_floor(row)), GUTTER - 1, ">") + "┤", "faint")]
-        spans += _row(shown, row, most, lead, marked)
+    for band, (low, _) in enumerate(bands):
+        spans: list[Span] = [(fit(units.latency(row_floor(low)), GUTTER - 1, ">") + "┤", "faint")]
+        spans += _row(drawn, band, most, lead, marked)
         lines.append(tuple(spans))
     lines += [()] * (room - len(lines))
     return [*lines[:room], axis_line(cells, seconds, GUTTER, end)]
@@ -65,20 +66,21 @@ def _counts(column: Heat | None, operation: str) -> array[int] | None:
     return column.read if operation == "read" else column.write
 
 
-def _span(columns: Sequence[array[int] | None], room: int) -> tuple[int, int]:
-    """The lowest and the highest row to draw: those with something in them in the middle of ``room`` rows.
+def _bands(columns: Sequence[array[int] | None], room: int) -> list[tuple[int, int]]:
+    """What each line of the map counts, slowest first, as (first row, end): those with something in them in the middle.
 
-    Where there is too little room the fast end is left out: what is slow is what one looks for.
+    Where there is too little room several rows share a line.
     """
     used = [row for row in range(ROWS) if any(counts[row] for counts in columns if counts is not None)]
     low, high = (used[0], used[-1]) if used else (3, 10)
-    low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
-    while high - low + 1 < room and (low > 0 or high < ROWS - 1):
+    share = -(-(high - low + 1) // room)
+    while high - low + 1 < room * share and (low > 0 or high < ROWS - 1):
         low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
-    return max(low, high - room + 1), high
+    ends = range(high + 1, low, -share)
+    return [(max(end - share, low), end) for end in ends][:room]
 
 
-def _row(columns: Sequence[array[int] | None], row: int, most: int, lead: int, marked: int | None) -> list[Span]:
+def _row(columns: Sequence[Sequence[int] | None], row: int, most: int, lead: int, marked: int | None) -> list[Span]:
     """One row of the map as spans of equal shade."""
     spans: list[Span] = []
     text, style = " " * lead, ""
