@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(run=embedded.run)
 
     one = commands.add_parser("scale", parents=[common, files], help="1, 8 and 64 disks, busy and idle")
-    _measure_options(one, scale.ALL_JOBS, seconds=5)
+    _measure_options(one, scale.ALL_JOBS, seconds=10)
     one.set_defaults(run=scale.run)
 
     one = commands.add_parser("cost", parents=[common, files], help="what larger rings and more queues cost")
