@@ -12,13 +12,13 @@ pytestmark = pytest.mark.xen
 
 ON_BOTH_PROCESSORS = (
     "fio --name=t --filename=/dev/xvdb --ioengine=libaio --direct=1 --rw=randrw --verify=crc32c --verify_fatal=1 "
-    "--size=6m --offset_increment=16m --numjobs=2 --cpus_allowed=0-1 --cpus_allowed_policy=split"
+    "--size=4m --offset_increment=16m --numjobs=2 --cpus_allowed=0-1 --cpus_allowed_policy=split"
 )
 LARGE = "--bssplit=4k/30:16k/20:64k/20:256k/20:1m/10 --iodepth=16"
 MANY = "--bssplit=4k/60:16k/25:128k/15 --iodepth=64"
 # Parameters of the driver; what each ring becomes: pages, slots, how grants are taken; pages in a request; a load.
-# With persistent grants the driver allocates a page for each of slots x pages in a request, and 512 x 256 pages are
-# more than the guest has.
+# With persistent grants the driver allocates a page for each of slots x pages in a request, and 512 x 256 are more than
+# the guest has.
 DRIVERS = (
     ("max_ring_page_order=4 max_indirect_segments=256 feature_persistent=0", (16, 512, "copy"), 256, LARGE),
     ("max_ring_page_order=4 max_queues=2", (16, 512, "persistent"), 32, MANY),
