@@ -30,15 +30,15 @@ class Screen:
         """What is on the screen."""
         return self._tmux("capture-pane -p")
 
-    def wait(self, *texts: str, seconds: float = 60) -> str:
+    def wait(self, *texts: str, seconds: float = 240) -> str:
         """Wait until all of `texts` are on the screen; the screen."""
         return self._wait(lambda text: all(one in text for one in texts), f"all of {texts}", seconds)
 
-    def wait_gone(self, text: str, seconds: float = 60) -> str:
+    def wait_gone(self, text: str, seconds: float = 240) -> str:
         """Wait until `text` is not on the screen any more; the screen."""
         return self._wait(lambda seen: text not in seen, f"a screen without {text!r}", seconds)
 
-    def wait_end(self, seconds: float = 60) -> int:
+    def wait_end(self, seconds: float = 240) -> int:
         """Wait until the program ends and the shell has the screen again; the exit code."""
         text = self._wait(lambda seen: "ended with code " in seen, "end of the program", seconds)
         return int(text.split("ended with code ")[1].split()[0])
