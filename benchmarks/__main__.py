@@ -12,7 +12,6 @@ from benchmarks import cost, embedded, scale, ui, variants, xen
 from benchmarks.errors import BenchmarkError
 from benchmarks.jobs import Job
 from benchmarks.peers import PEERS
-from benchmarks.xen import XEN_JOBS
 
 
 def main(argv: list[str]) -> int:
@@ -67,17 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     _measure_options(one, cost.ALL_JOBS, seconds=2.5)
     one.set_defaults(run=cost.run)
 
-    one = commands.add_parser(
-        "xen", parents=[common], help="us, the kernel's blkback and QEMU's qdisk, with a real guest"
-    )
-    _measure_options(one, XEN_JOBS, seconds=4)
-    one.add_argument(
-        "--variant",
-        action="append",
-        default=[],
-        metavar="LINE",
-        help="one more engine of ours with this line in [engine], such as 'poll_us = 50'; repeatable",
-    )
+    one = commands.add_parser("xen", parents=[common], help="us, xen-blkback and qdisk as disks of one real guest")
+    _measure_options(one, xen.XEN_JOBS, seconds=4)
+    xen.options(one)
     one.set_defaults(run=xen.run)
 
     one = commands.add_parser("ui", parents=[common], help="what the terminal UI costs")

@@ -50,6 +50,8 @@ class GuestFio:
             "device": self.disk.device,
             "backend": backend,
             "persistent_grants": persistent,
+            "queues": int(key(f"{frontend}/multi-queue-num-queues") or 1),
+            "ring_pages": 1 << int(key(f"{frontend}/ring-page-order") or 0),
             "max_segments": int(machine.guest.run(f"cat {queue}/max_segments").out),
         }
 

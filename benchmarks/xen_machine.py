@@ -2,7 +2,7 @@
 """One Xen machine under emulation, one guest, and a disk of each contender attached to it at the same time.
 
 The machine is the one that tests/xen runs in: Xen, a Debian dom0 and PV guests in QEMU's software emulation.  All
-images lie in dom0's tmpfs and are equally long.
+images lie in dom0's memory and are equally long.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.variants import Variant
 from tests.xen.lab import states
 from tests.xen.lab.dom0 import Dom0
 from tests.xen.lab.guest import Guest
@@ -23,8 +24,8 @@ from tests.xen.lab.recipes import build_all
 GUEST = "bench"
 IMAGE_MIB = 64
 """Of each disk; dom0 has 1 GiB for everything."""
-OURS, KERNEL, QDISK = "usblkback", "xen-blkback", "qdisk"
-_FIRST_VARIANT = "e"
+LOOP, BRD, QDISK = "xen-blkback", "xen-blkback-brd", "qdisk"
+PEERS = (LOOP, BRD, QDISK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,13 @@ class Disk:
 
     name: str
     device: str
-    settings: str = ""
-    """Lines of ``[engine]`` for an engine of ours of its own."""
+    ours: Variant | None = None
+    """What an engine of ours of its own is told; None for a peer."""
+
+    @property
+    def image(self) -> str:
+        """Where its bytes lie in dom0."""
+        return "/dev/ram0" if self.name == BRD else f"/tmp/{self.device}.img"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,64 +56,63 @@ class XenMachine:
         self.guest.run("sync")
 
 
-def disks(variants: Sequence[str]) -> tuple[Disk, ...]:
-    """The three contenders, and an engine of ours for each line of settings."""
-    letters = [chr(ord(_FIRST_VARIANT) + at) for at in range(len(variants))]
-    return (
-        Disk(OURS, "xvdb"),
-        Disk(KERNEL, "xvdc"),
-        Disk(QDISK, "xvdd"),
-        *(Disk(line, f"xvd{letter}", line) for letter, line in zip(letters, variants, strict=True)),
-    )
+def disks(ours: Sequence[Variant], peers: Sequence[str] = PEERS) -> tuple[Disk, ...]:
+    """One for each variant of ours, and one for each peer."""
+    first, *others = ours
+    wanted = ((first.name, first), *((peer, None) for peer in peers), *((one.name, one) for one in others))
+    return tuple(Disk(name, f"xvd{chr(ord('b') + at)}", one) for at, (name, one) in enumerate(wanted))
 
 
 @contextmanager
-def running(served: tuple[Disk, ...]) -> Iterator[XenMachine]:
-    """A fresh machine with these disks.  Raises BenchmarkError, also for what the machine does in the block."""
+def running(served: tuple[Disk, ...], guest_options: str = "") -> Iterator[XenMachine]:
+    """A fresh machine with these disks; ``guest_options`` go to the guest's kernel.
+
+    Raises BenchmarkError, also for what the machine does in the block.
+    """
     try:
         prepare_host()
         build_all()
         with Machine.restore(states.staged().get()) as machine:
             dom0 = Dom0(machine)
-            yield XenMachine(dom0, _boot(dom0, served), served)
+            yield XenMachine(dom0, _boot(dom0, served, guest_options), served)
     except (LabUnavailable, CommandFailed, CommandError, LinkLost) as error:
         raise BenchmarkError(str(error)) from error
 
 
-def _boot(dom0: Dom0, served: Sequence[Disk]) -> Guest:
+def _boot(dom0: Dom0, served: Sequence[Disk], options: str) -> Guest:
     for idle in ("g1", "g2"):  # their timers would run beside what is measured
         dom0.run(f"xl destroy {idle}")
+    dom0.run(f"modprobe -a xen-blkback loop && modprobe brd rd_nr=1 rd_size={IMAGE_MIB << 10}")
     # random bytes in pages that exist: a hole would be read faster
     dom0.run(f"head -c {IMAGE_MIB}M /dev/urandom >/tmp/random", timeout=120)
     for disk in served:
-        dom0.run(f"cp /tmp/random {_image(disk)}", timeout=120)
+        dom0.run(f"cat /tmp/random >{disk.image}", timeout=120)
     dom0.run("rm /tmp/random")
-    kernel, qdisk = (next(disk for disk in served if disk.name == name) for name in (KERNEL, QDISK))
-    dom0.run("modprobe xen-blkback && modprobe loop")
-    loop = dom0.run(f"losetup --show -f {_image(kernel)}").out.strip()
-    guest = dom0.create_guest(
-        GUEST,
-        config=f"disk = ['phy:{loop},{kernel.device},w', "
-        f"'format=raw,vdev={qdisk.device},access=rw,backendtype=qdisk,target={_image(qdisk)}']",
-    )
+    theirs = ", ".join(f"'{_xl_disk(dom0, disk)}'" for disk in served if not disk.ours)
+    guest = dom0.create_guest(GUEST, options=options, config=f"disk = [{theirs}]")
     guest.wait()
     for number, disk in enumerate(served):
-        if disk not in (kernel, qdisk):
-            _serve(dom0, disk, number)
+        if disk.ours:
+            _serve(dom0, disk, disk.ours, number)
     for disk in served:
         guest.run(f"until [ -b /dev/{disk.device} ]; do sleep 0.2; done", timeout=60)
     return guest
 
 
-def _serve(dom0: Dom0, disk: Disk, number: int) -> None:
+def _xl_disk(dom0: Dom0, disk: Disk) -> str:
+    """A peer's disk as xl is told."""
+    if disk.name == QDISK:
+        return f"format=raw,vdev={disk.device},access=rw,backendtype=qdisk,target={disk.image}"
+    device = dom0.run(f"losetup --show -f {disk.image}").out.strip() if disk.name == LOOP else disk.image
+    return f"phy:{device},{disk.device},w"
+
+
+def _serve(dom0: Dom0, disk: Disk, variant: Variant, number: int) -> None:
     """An engine of ours with this disk; each needs a backend kind and a control socket of its own."""
     config, socket = f"/tmp/engine-{number}.toml", f"/tmp/engine-{number}.sock"
-    dom0.write_file(config, f'[engine]\nkinds = ["usblkback-{number}"]\nsocket = "{socket}"\n{disk.settings}\n')
-    engine = dom0.spawn(f"exec usblkback-tui serve --config {config}")
+    lines = (f'kinds = ["usblkback-{number}"]', f'socket = "{socket}"', *variant.lines)
+    dom0.write_file(config, "\n".join(("[engine]", *lines)) + "\n")
+    engine = dom0.call(f"serve --config {config}")
     engine.wait_for(lambda out: b"serving, control socket" in out, 120)
-    attach = f"attach {GUEST} {_image(disk)} {disk.device} --wait 60"
-    dom0.run(f"usblkback-tui {attach} --config {config}", timeout=120)
-
-
-def _image(disk: Disk) -> str:
-    return f"/tmp/{disk.device}.img"
+    attach = f"attach {GUEST} {disk.image} {disk.device} --wait 60 --config {config}"
+    dom0.call(attach).wait(120, check=True)

@@ -11,8 +11,10 @@ import pytest
 from benchmarks.errors import BenchmarkError
 from benchmarks.jobs import Job
 from benchmarks.reading import Pace
+from benchmarks.variants import DEFAULTS, OURS, Variant
+from benchmarks.xen import TARGETS, XEN_JOBS
 from benchmarks.xen_fio import dom0_seconds, guest_command, guest_reading
-from benchmarks.xen_machine import disks
+from benchmarks.xen_machine import LOOP, PEERS, QDISK, disks
 
 READ = Job("seqread-1m", "1 MiB sequential read, QD4", 1 << 20, 4, sequential=True)
 WRITE = Job("randwrite-qd32", "4 KiB random write, QD32", 4096, 32, write=True)
@@ -75,9 +77,17 @@ def test_the_guest_is_told_what_the_job_says() -> None:
     assert line.count("cat /sys/block/xvdd/stat") == 2
 
 
-def test_every_variant_has_a_disk_of_its_own() -> None:
-    served = disks(["poll_us = 50", "grant_copy = false"])
-    assert [(disk.name, disk.settings) for disk in served[3:]] == [
-        (line, line) for line in ("poll_us = 50", "grant_copy = false")
-    ]
-    assert len({disk.device for disk in served}) == len(served)
+def test_every_contender_has_a_disk_of_its_own() -> None:
+    ours = (DEFAULTS, Variant("poll_us=50", ("poll_us = 50",)))
+    served = disks(ours)
+    assert [disk.ours for disk in served] == [DEFAULTS, None, None, None, ours[1]]
+    assert [disk.name for disk in served] == [OURS, *PEERS, f"{OURS} poll_us=50"]
+    assert len({disk.device for disk in served}) == len({disk.image for disk in served}) == len(served)
+    assert [disk.name for disk in disks(ours[:1], [QDISK])] == [OURS, QDISK]
+
+
+def test_targets_are_about_what_is_measured() -> None:
+    names = {OURS, *PEERS}
+    jobs = {job.name for job in XEN_JOBS}
+    assert all({target.contender, target.peer} <= names and target.job in jobs for target in TARGETS)
+    assert {target.job for target in TARGETS if target.peer == LOOP and target.least == 1.0} == jobs

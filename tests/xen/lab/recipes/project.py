@@ -5,6 +5,7 @@ import importlib.util
 import shutil
 import sys
 import tarfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ..cache import Artefact
@@ -13,7 +14,8 @@ from .dom0_image import SITE_PACKAGES
 from .wheels import PROJECT, compile_all
 
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "config.toml", "usblkback_tui")
-BUILT = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "_core.c", "_sim.c")
+BUILT = ("__pycache__", "*.so", "*.o", "_core.c", "_sim.c")
+"""What an in-place build leaves among the sources."""
 LAUNCHER = """#!/usr/bin/python3
 import sys
 from usblkback_tui.cli import main
@@ -26,7 +28,7 @@ def make(folder: Path) -> None:
     copy.mkdir()
     for source in _sources():
         if source.is_dir():
-            shutil.copytree(source, copy / source.name, ignore=BUILT)
+            shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns(*BUILT))
         else:
             shutil.copy(source, copy)
     (copy / "README.md").touch()  # named by pyproject.toml, so it must exist to build
@@ -63,4 +65,10 @@ def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def project() -> Artefact:
-    return Artefact("project", make, inputs=_sources())
+    files = [file for source in _sources() for file in ([source] if source.is_file() else sorted(source.rglob("*")))]
+    read = [file for file in files if file.is_file() and not _built(file)]
+    return Artefact("project", make, inputs=(*(str(file.relative_to(PROJECT)) for file in read), *read))
+
+
+def _built(file: Path) -> bool:
+    return any(fnmatch(part, pattern) for part in file.parts for pattern in BUILT)
