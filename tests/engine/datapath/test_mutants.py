@@ -195,14 +195,14 @@ MUTANTS = [
     Mutant(
         "a secure discard that was not offered",
         "request.c",
-        " || ((req->nr_segs & BLKIF_DISCARD_SECURE) && !vbd->secure_discard)",
+        " || ((req->discard_flags & BLKIF_DISCARD_SECURE) && !vbd->secure_discard)",
         "",
         "test_hostile.py::test_discards_that_were_not_offered",
     ),
     Mutant(
         "a secure discard that is an ordinary one",
         "io_sync.c",
-        "if (req->nr_segs & BLKIF_DISCARD_SECURE)",
+        "if (req->discard_flags & BLKIF_DISCARD_SECURE)",
         "if (false)",
         "test_calls.py::test_a_secure_discard_is_all_of_it",
     ),

@@ -101,7 +101,7 @@ static int discard(const struct usblk_vbd *vbd, const struct usblk_req *req)
 	uint64_t first, end;
 	int fd = vbd->config.image_fd;
 
-	if (req->nr_segs & BLKIF_DISCARD_SECURE)
+	if (req->discard_flags & BLKIF_DISCARD_SECURE)
 		return blkdiscard(fd, BLKSECDISCARD, offset, length);
 	if (!vbd->block_device)
 		return punch_hole(fd, offset, length);

@@ -122,7 +122,7 @@ static bool prepare(struct io_uring_sqe *sqe, const struct usblk_vbd *vbd, const
 		sqe->opcode = IORING_OP_FALLOCATE;
 		sqe->len = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 		sqe->addr = req->nr_sectors << USBLK_SECTOR_SHIFT;
-		return !vbd->block_device && !(req->nr_segs & BLKIF_DISCARD_SECURE);
+		return !vbd->block_device && !(req->discard_flags & BLKIF_DISCARD_SECURE);
 	default:
 		return false;
 	}

@@ -42,7 +42,7 @@ void usblk_log_add(struct usblk_log *log, const struct usblk_req *req, int16_t s
 	trace->id = req->id;
 	trace->sector = req->sector;
 	trace->nr_sectors = (uint32_t)req->nr_sectors;
-	trace->segments = req->op == BLKIF_OP_DISCARD ? 0 : req->nr_segs;
+	trace->segments = req->nr_segs;
 	trace->status = status;
 	trace->op = req->op == BLKIF_OP_INDIRECT ? req->action : req->op;
 	trace->indirect = req->op == BLKIF_OP_INDIRECT;

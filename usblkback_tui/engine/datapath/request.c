@@ -60,6 +60,7 @@ void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct us
 	req->id = get64(slot + layout->id);
 	req->sector = get64(slot + layout->sector);
 	req->nr_sectors = 0;
+	req->discard_flags = 0;
 	req->nr_segs = 0;
 	req->nr_indirect = 0;
 	req->nr_iov = 0;
@@ -69,7 +70,7 @@ void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct us
 	switch (req->op) {
 	case BLKIF_OP_DISCARD:
 		req->nr_sectors = get64(slot + layout->nr_discard);
-		req->nr_segs = count;	/* the flags, looked at by usblk_req_check() alone */
+		req->discard_flags = count;
 		break;
 	case BLKIF_OP_INDIRECT:
 		req->action = count;
@@ -105,7 +106,7 @@ enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usb
 	case BLKIF_OP_DISCARD:
 		if (vbd->readonly)
 			return USBLK_READONLY;
-		if (!vbd->discard || ((req->nr_segs & BLKIF_DISCARD_SECURE) && !vbd->secure_discard))
+		if (!vbd->discard || ((req->discard_flags & BLKIF_DISCARD_SECURE) && !vbd->secure_discard))
 			return USBLK_NOT_OFFERED;
 		return req->nr_sectors ? USBLK_VALID : USBLK_BAD;
 	case BLKIF_OP_INDIRECT:

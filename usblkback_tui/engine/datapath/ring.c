@@ -101,8 +101,7 @@ static void answer(struct usblk_ring *ring, struct usblk_req *req, int16_t statu
 	if (ring->rsp_prod_pvt++ == ring->rsp_published)
 		ring->unpublished_ns = now;
 	usblk_log_add(&ring->log, req, status, now);
-	if (req->op != BLKIF_OP_DISCARD)
-		ring->segs_under_way -= req->nr_segs;
+	ring->segs_under_way -= req->nr_segs;
 	ring->free[ring->nr_free++] = req;
 	/* waiting for others pays while they come fast; where each takes its time, the first must not wait */
 	if (ring->rsp_prod_pvt - ring->rsp_published >= ring->config.response_batch ||
@@ -127,7 +126,7 @@ static void finish(struct usblk_ring *ring, struct usblk_req *req, int error)
 	bool flush = req->action == BLKIF_OP_FLUSH_DISKCACHE || req->action == BLKIF_OP_WRITE_BARRIER;
 	int16_t status = BLKIF_RSP_OKAY;
 
-	if (!discard && usblk_grants_put(ring->grants, req, read && !error)) {
+	if (usblk_grants_put(ring->grants, req, read && !error)) {
 		stat_add(&ring->log.stats.map_errors, 1);
 		status = BLKIF_RSP_ERROR;
 	}
@@ -160,7 +159,6 @@ static void submit(struct usblk_ring *ring, struct usblk_req *req)
 static void start(struct usblk_ring *ring, struct usblk_req *req)
 {
 	struct usblk_stats *stats = &ring->log.stats;
-	bool discard = req->op == BLKIF_OP_DISCARD;
 
 	switch (usblk_req_check(req, &ring->vbd->config, ring->config.max_segments)) {
 	case USBLK_VALID:
@@ -190,7 +188,7 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		stat_add(&stats->bad_requests, 1);
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
-	if (!discard && usblk_grants_get(ring->grants, req, req->action != BLKIF_OP_READ)) {
+	if (usblk_grants_get(ring->grants, req, req->action != BLKIF_OP_READ)) {
 		stat_add(&stats->map_errors, 1);
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
@@ -266,8 +264,7 @@ static int64_t drain(struct usblk_ring *ring)
 		__atomic_store_n(&ring->req_cons, ring->req_cons + 1, __ATOMIC_RELAXED);
 		req = ring->free[--ring->nr_free];
 		usblk_req_parse(req, slot, ring->layout);
-		if (req->op != BLKIF_OP_DISCARD)
-			ring->segs_under_way += req->nr_segs;
+		ring->segs_under_way += req->nr_segs;
 		if (!now)
 			now = usblk_now_ns();
 		req->start_ns = now;
@@ -295,12 +292,12 @@ static bool arm(struct usblk_ring *ring)
 /* Look for more work for a while before going to sleep. */
 static bool poll_ring(struct usblk_ring *ring)
 {
-	uint64_t began, now, end;
+	uint64_t now, end;
 
 	if (!ring->poller.window_ns)
 		return false;
-	began = now = usblk_now_ns();
-	end = began + ring->poller.window_ns;
+	now = usblk_now_ns();
+	end = now + ring->poller.window_ns;
 	stat_add(&ring->log.stats.polls, 1);
 	do {
 		uint64_t before = now;

@@ -57,7 +57,8 @@ struct usblk_req {
 	uint64_t start_ns;
 	uint8_t op;		/* as it came */
 	uint8_t action;		/* what is to be done: of an INDIRECT request the operation inside */
-	uint16_t nr_segs;
+	uint8_t discard_flags;	/* BLKIF_DISCARD_SECURE */
+	uint16_t nr_segs;	/* 0 of a discard */
 	uint16_t nr_indirect;
 	uint32_t indirect[USBLK_MAX_INDIRECT_PAGES];
 	struct usblk_seg *segs;	/* room for max_segments */
