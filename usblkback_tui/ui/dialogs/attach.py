@@ -120,8 +120,6 @@ class AttachDialog(Dialog[None]):
                 yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False
         self.query_one("#preview").can_focus = False
         self._preview([])
         self.show_completion(Completion(""))
@@ -260,10 +258,6 @@ class AttachDialog(Dialog[None]):
         preview.show(lines)
 
     # -- attaching -----------------------------------------------------------------------------------------------
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_close()
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

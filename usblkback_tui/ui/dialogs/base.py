@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeVar
 
+from textual import on
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Button, Input, Static
 
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import bindings
@@ -23,6 +24,15 @@ class Dialog(ModalScreen[Answer]):
     """A question over the main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def on_mount(self) -> None:
+        """Besides the ``on_mount`` of the question itself."""
+        for field in self.query(Input):
+            field.cursor_blink = False
+
+    @on(Button.Pressed, "#cancel")
+    def _cancel(self) -> None:
+        self.action_close()
 
     def box(self, title: str, id: str) -> Vertical:
         """The frame, to be used with ``with``."""

@@ -113,9 +113,6 @@ class ForceDialog(DetachDialog):
                 yield Button("Take it away", id="go", variant="error", compact=True, disabled=True)
                 yield Button("Keep it", id="keep", compact=True)
 
-    def on_mount(self) -> None:
-        self.query_one("#name", Input).cursor_blink = False
-
     def _what(self) -> str:
         disk = self.disk
         alive = disk.frontend_state is not XenbusState.CLOSED

@@ -37,9 +37,6 @@ class EditDialog(Dialog[None]):
                 yield Button("Write", id="go", variant="warning", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
 
-    def on_mount(self) -> None:
-        self.query_one("#value", Input).cursor_blink = False
-
     def _what(self) -> str:
         note = "" if self._node.is_text else "\n\nIts value is no text; what is written here takes its place."
         return (
@@ -51,10 +48,6 @@ class EditDialog(Dialog[None]):
     def _changed(self) -> None:
         self._sure = False
         self.query_one("#go", Button).label = "Write"
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_close()
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#go")

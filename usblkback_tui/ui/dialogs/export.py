@@ -52,19 +52,12 @@ class ExportDialog(Dialog[None]):
                 yield Button("Write", id="go", variant="primary", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
 
-    def on_mount(self) -> None:
-        self.query_one("#file", Input).cursor_blink = False
-
     def _file_of(self, kind: str) -> str:
         return str(self._folder / file_name(self._of, kind, self._when))
 
     @on(Select.Changed, "#kind")
     def _kind_changed(self, event: Select.Changed) -> None:
         self.query_one("#file", Input).value = self._file_of(str(event.value))
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_close()
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#go")

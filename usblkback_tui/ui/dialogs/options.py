@@ -40,10 +40,6 @@ class OptionFields(Vertical):
                 yield Label(f"  {label}" if at else label)
                 yield Input(placeholder=DEFAULT, id=name, compact=True, restrict=r"\d*", max_length=6)
 
-    def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False
-
     @property
     def options(self) -> DiskOptions:
         """What was chosen.  Raises UserError for a number that is none."""

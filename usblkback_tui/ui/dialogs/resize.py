@@ -47,9 +47,6 @@ class ResizeDialog(Dialog[bool]):
                 yield Button("Resize", id="go", variant="primary", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
 
-    def on_mount(self) -> None:
-        self.query_one("#size", Input).cursor_blink = False
-
     def _wanted(self) -> int | None:
         """The sectors that are asked for.  Raises UserError."""
         text = self.query_one("#size", Input).value.strip()
@@ -84,10 +81,6 @@ class ResizeDialog(Dialog[bool]):
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
         self.resize_disk()
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_close()
 
     @work(exclusive=True, exit_on_error=False, group="resize")
     async def resize_disk(self) -> None:
