@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         due = time.monotonic()
         while args.count is None or shown < args.count:
             due = max(due + args.delay, time.monotonic())
-            if signals.wait(max(due - time.monotonic(), 0.0)) is not None:
+            if signals.wait(due - time.monotonic()) is not None:
                 break
             now = engine.snapshot()
             rows = rows_of(before, now, args.sort)
@@ -111,7 +111,7 @@ class _Line:
 def _lines(now: Snapshot, rows: Sequence[Row], width: int | None = None) -> list[_Line]:
     """What engine it is, and the table, with the columns that there is room for in ``width``."""
     sums = together(map(_rates, rows))
-    problems = sum(_WORST_FIRST[row.disk.health.severity] < 2 for row in rows)
+    problems = sum(row.disk.health.unwell for row in rows)
     about = (
         f"{units.clock_seconds(now.time)}  engine on {one_line(now.host)}, "
         f"{counted(len(rows), 'disk')}, {problems} with problems, {units.count(sums.operations)} requests/s, "

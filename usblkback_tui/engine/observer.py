@@ -16,7 +16,7 @@ from usblkback_tui.engine.foreign_health import ForeignFacts, foreign_health
 from usblkback_tui.engine.host.seam import Domain, Hints, Host, HostError
 from usblkback_tui.engine.snapshot import ForeignDisk, KernelCounters
 from usblkback_tui.engine.sysfs import read_counters
-from usblkback_tui.protocol.keys import backend_root, domain_path, error_path, frontend_path, parse_id
+from usblkback_tui.protocol.keys import backend_path, backend_root, domain_path, error_path, frontend_path, parse_id
 from usblkback_tui.protocol.printable import printable
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.protocol.vdev import vdev_name
@@ -46,7 +46,7 @@ class _Place:
 
     @property
     def back_path(self) -> str:
-        return f"{backend_root(self.backend, self.kind)}/{self.domid}/{self.devid}"
+        return backend_path(self.backend, self.kind, self.domid, self.devid)
 
     @property
     def front_path(self) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from usblkback_tui.engine.datapath.ring import RingServer
+from usblkback_tui.engine.datapath.ring import Indices, RingServer
 from usblkback_tui.engine.inspection import RingSlots, SlotView
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.slots import SlotState, decode_request, decode_response, slot_bytes, slot_states
@@ -25,12 +25,7 @@ class RingCopy:
     ring: int
     time: float
     protocol: str
-    req_prod: int
-    req_cons: int
-    rsp_prod: int
-    req_event: int
-    rsp_event: int
-    slots: int
+    indices: Indices
     memory: bytes
     """All its pages."""
 
@@ -41,39 +36,24 @@ def copy_ring(title: str, rings: Sequence[RingServer], index: int) -> RingCopy:
         known = f"it has rings 0 to {len(rings) - 1}" if rings else "wait until both ends are Connected"
         raise UserError(f"{title} serves no ring {index}", fix=known, key="ring", value=index)
     ring = rings[index]
-    indices = ring.indices()
-    return RingCopy(
-        ring=index,
-        time=time.time(),
-        protocol=ring.config.protocol,
-        req_prod=indices.req_prod,
-        req_cons=indices.req_cons,
-        rsp_prod=indices.rsp_prod,
-        req_event=indices.req_event,
-        rsp_event=indices.rsp_event,
-        slots=indices.slots,
-        memory=ring.memory(),
-    )
+    return RingCopy(index, time.time(), ring.config.protocol, ring.indices(), ring.memory())
 
 
 def decode_ring(copy: RingCopy) -> RingSlots:
     """Every slot of it."""
+    at = copy.indices
     states = slot_states(
-        req_prod=copy.req_prod,
-        req_cons=copy.req_cons,
-        rsp_prod=copy.rsp_prod,
-        rsp_event=copy.rsp_event,
-        slots=copy.slots,
+        req_prod=at.req_prod, req_cons=at.req_cons, rsp_prod=at.rsp_prod, rsp_event=at.rsp_event, slots=at.slots
     )
     return RingSlots(
         ring=copy.ring,
         time=copy.time,
         protocol=copy.protocol,
-        req_prod=copy.req_prod,
-        req_cons=copy.req_cons,
-        rsp_prod=copy.rsp_prod,
-        req_event=copy.req_event,
-        rsp_event=copy.rsp_event,
+        req_prod=at.req_prod,
+        req_cons=at.req_cons,
+        rsp_prod=at.rsp_prod,
+        req_event=at.req_event,
+        rsp_event=at.rsp_event,
         slots=tuple(_slot(copy, index, state) for index, state in enumerate(states)),
     )
 

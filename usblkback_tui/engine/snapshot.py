@@ -31,6 +31,11 @@ class Health:
     severity: Severity = Severity.GOOD
     sentence: str = "ok"
 
+    @property
+    def unwell(self) -> bool:
+        """A warning or an error."""
+        return self.severity in (Severity.WARNING, Severity.ERROR)
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 from usblkback_tui.engine.host.seam import Commit, Host, HostError, Put
 from usblkback_tui.engine.snapshot import StoreWrite
+from usblkback_tui.protocol.blkif import MAX_QUEUES
 from usblkback_tui.protocol.printable import printable
 
 KEPT = 64
 """Writes of one disk."""
 MAX_KEYS = 64
 """Keys of a frontend that are looked at: a real one has fewer, and a guest may make a thousand."""
-MAX_QUEUES = 16
 MAX_REMEMBERED = 256
 """Values that are remembered to tell what is new; beyond that the frontend's are forgotten, so some are told twice."""
 LONGEST = 120

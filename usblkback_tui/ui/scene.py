@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from usblkback_tui.engine.rates import Rates
-from usblkback_tui.engine.snapshot import DiskView, Event, ForeignDisk, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.ui import units
 from usblkback_tui.ui.foreign import foreign_view
 from usblkback_tui.ui.history import History, Track
@@ -86,7 +86,8 @@ class Scene:
     @property
     def problems(self) -> int:
         """Disks whose health is a warning or worse."""
-        return sum(map(has_problem, self.snapshot.disks)) + sum(map(has_problem, self.snapshot.foreign))
+        ours, others = self.snapshot.disks, self.snapshot.foreign
+        return sum(disk.health.unwell for disk in ours) + sum(disk.health.unwell for disk in others)
 
     @property
     def end(self) -> str:
@@ -111,8 +112,3 @@ class Scene:
     def domain(self, domid: int | None) -> str:
         """The name of a domain, empty when nobody lists it."""
         return next((one.name for one in self.snapshot.domains if one.domid == domid), "")
-
-
-def has_problem(disk: DiskView | ForeignDisk) -> bool:
-    """Its health is a warning or an error."""
-    return disk.health.severity in (Severity.WARNING, Severity.ERROR)

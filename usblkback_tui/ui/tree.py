@@ -14,7 +14,7 @@ from usblkback_tui.engine.snapshot import DiskView, DomainView, Severity
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.palette import SEVERITY_STYLE, SEVERITY_SYMBOL
-from usblkback_tui.ui.scene import Scene, has_problem
+from usblkback_tui.ui.scene import Scene
 from usblkback_tui.ui.text import Line, clean
 
 Key = tuple[int, int]
@@ -69,7 +69,7 @@ def _here(domid: int, name: str) -> Line:
 
 
 def _domain(domain: DomainView, disks: list[DiskView]) -> Line:
-    worst = any(map(has_problem, disks))
+    worst = any(disk.health.unwell for disk in disks)
     count = "no disk" if not disks else "1 disk" if len(disks) == 1 else f"{len(disks)} disks"
     return (
         ("▾ " if disks else "  ", "warning" if worst else "muted"),

@@ -19,7 +19,7 @@ from usblkback_tui.ui.filtering import disk_filter
 from usblkback_tui.ui.handshake import handshake_lines, moment_shown
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.livetable import LiveTable
-from usblkback_tui.ui.scene import DiskRow, Scene, has_problem
+from usblkback_tui.ui.scene import DiskRow, Scene
 from usblkback_tui.ui.text import Line, clean
 from usblkback_tui.ui.views.base import Pane, Sheet, View, disk_title, of_disk
 
@@ -81,7 +81,7 @@ class OverviewView(View):
         table = self.table
         wanted = disk_filter(self.disk_words)
         every = scene.rows()
-        rows = [row for row in every if wanted.matches(row) and (not self.problems_only or has_problem(row.disk))]
+        rows = [row for row in every if wanted.matches(row) and (not self.problems_only or row.disk.health.unwell)]
         empty = empty_lines(scene.snapshot, bool(every), self.problems_only and not self.disk_words)
         if table.empty != empty:
             table.empty = empty
