@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from usblkback_tui.engine.settings import GuestSettings
 
+FRONTENDS = ("linux", "winvbd", "ovmf", "grub", "uboot", "minios", "freebsd", "netbsd", "illumos")
+"""Drivers a guest may have; see ``guest/frontends``."""
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -72,6 +74,8 @@ class GuestOptions:
     closing: str = "dead"
     """What a backend's Closing finds: ``dead`` gives the disk up at once, as current kernels do; ``busy`` refuses while
     there is load, with "Device in use; refusing to close", as older ones; ``unmounted`` ends the load first."""
+    frontend: str = "linux"
+    """The driver, one of ``FRONTENDS``.  The options above but ``memory_mib`` and ``vcpus`` are Linux's alone."""
     autostart: bool = True
     """Make load as soon as a disk is connected."""
 

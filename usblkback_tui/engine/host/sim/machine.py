@@ -137,6 +137,13 @@ class SimGuest:
         self._end(reboot=True)
         self._boot(vm)
 
+    def restart_driver(self, vdev: str | None = None, *, clean: bool = True, timeout: float = 10.0) -> None:
+        """The domain lives on and its driver starts anew: kexec, a boot loader's successor, a device disabled and
+        enabled.  Not ``clean``: nothing is closed first, as by kdump or a reset.  Raises HostError."""
+        if clean:
+            self._order("leave", vdev=vdev, timeout=timeout)
+        self._order("restart", vdev=vdev, timeout=timeout)
+
     def crash(self) -> None:
         """The guest dies in mid-instruction; then the toolstack destroys the domain, as with ``on_crash=destroy``."""
         self._process.kill()

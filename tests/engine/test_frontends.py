@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Every frontend model in a guest of its own, against the engine: it connects, its data is right, it leaves and comes back."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.rig import MIB, Rig, rig, wait_for
+from usblkback_tui.engine.host.sim.load import FRONTENDS, GuestOptions, Load
+from usblkback_tui.engine.host.sim.machine import SimGuest
+from usblkback_tui.engine.host.sim.guest.frontends import FRONTENDS as MODELS
+from usblkback_tui.protocol.states import XenbusState as S
+
+LOAD = Load(depth=8, read_percent=50, span_bytes=4 * MIB, block_bytes=32768, flush_every=20, discard_every=30)
+NEVER_CONNECTED = {"grub"}
+"""Frontends whose state stays Initialised."""
+DIRTY = ("linux", "winvbd")
+"""Frontends that take over what another left in the middle of things."""
+
+
+def kinds(frontend: str) -> tuple[str, ...]:
+    return ("vbd",) if frontend == "illumos" else ("usblkback", "vbd")
+
+
+def connected(r: Rig, guest: SimGuest, frontend: str) -> bool:
+    disk = r.disk("g1", "xvda")
+    there = S.INITIALISED if frontend in NEVER_CONNECTED else S.CONNECTED
+    return disk is not None and disk.backend_state is S.CONNECTED and guest.state("xvda") is there and disk.rings != ()
+
+
+def start(r: Rig, frontend: str, **options: object) -> SimGuest:
+    guest = r.guest(load=LOAD, options=GuestOptions(autostart=False, frontend=frontend, **options))  # type: ignore[arg-type]
+    from usblkback_tui.engine.api import AttachRequest
+
+    r.engine.attach(AttachRequest("g1", str(r.image()), "xvda"))
+    wait_for(lambda: connected(r, guest, frontend))
+    return guest
+
+
+def works(guest: SimGuest) -> None:
+    """It makes load, and all that was ever written is still there."""
+    done = guest.stats().writes
+    wait_for(lambda: guest.start_load() is None and guest.stats().writes > done + 50)
+    report = guest.verify()
+    assert report.ok, list(guest.console)
+    assert report.read_back > 0
+    assert not any("still in use" in line for line in guest.console), list(guest.console)
+
+
+def test_every_model_has_its_name() -> None:
+    assert tuple(MODELS) == FRONTENDS
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+@pytest.mark.parametrize("grant_copy", [True, False], ids=["copy", "map"])
+def test_it_connects_works_leaves_and_comes_back(tmp_path: Path, frontend: str, grant_copy: bool) -> None:
+    with rig(tmp_path, grant_copy=grant_copy, kinds=kinds(frontend)) as r:
+        guest = start(r, frontend)
+        works(guest)
+        guest.restart_driver("xvda")
+        if frontend in ("freebsd", "netbsd"):  # their bus probes new devices only
+            wait_for(lambda: guest.state("xvda") is S.CLOSED)
+            wait_for(lambda: r.disk("g1", "xvda").backend_state is S.CLOSED)  # type: ignore[union-attr]
+        else:
+            wait_for(lambda: connected(r, guest, frontend))
+            works(guest)
+        guest.shutdown()
+        wait_for(lambda: r.engine.snapshot().disks == ())
+        assert r.host.hypervisor.mapped == 0
+
+
+@pytest.mark.parametrize("frontend", DIRTY)
+def test_it_takes_over_from_a_driver_that_closed_nothing(tmp_path: Path, frontend: str) -> None:
+    with rig(tmp_path) as r:
+        guest = start(r, frontend)
+        works(guest)
+        for _ in range(3):
+            guest.start_load()
+            guest.restart_driver("xvda", clean=False)
+            wait_for(lambda: connected(r, guest, frontend))
+        guest.stop_load()
+        assert guest.verify().ok
