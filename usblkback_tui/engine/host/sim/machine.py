@@ -142,6 +142,9 @@ class SimGuest:
         enabled.  Not ``clean``: nothing is closed first, as by kdump or a reset.  Raises HostError."""
         if clean:
             self._order("leave", vdev=vdev, timeout=timeout)
+            deadline = time.monotonic() + timeout
+            while self._handed_on() and time.monotonic() < deadline:  # whoever boots takes longer than a backend
+                time.sleep(0.002)
         self._order("restart", vdev=vdev, timeout=timeout)
 
     def crash(self) -> None:
@@ -172,6 +175,17 @@ class SimGuest:
 
     def __exit__(self, *why: object) -> None:
         self.close()
+
+    def _handed_on(self) -> bool:
+        """A driver has left a device as new, and its backend has not seen it yet."""
+        store, vbds = self._hypervisor.store, f"/local/domain/{self.domid}/device/vbd"
+        keys = store.dump(vbds)
+        backends = [
+            keys.get(key.removesuffix("state") + "backend")
+            for key, value in keys.items()
+            if key.endswith("/state") and value == "1"
+        ]
+        return any(store.dump(f"{path}/state").get(f"{path}/state") == "6" for path in backends if path)
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

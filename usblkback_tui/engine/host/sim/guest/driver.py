@@ -103,7 +103,7 @@ class Driver:
     @property
     def at_rest(self) -> bool:
         """It has left the disk."""
-        return (self.over or self.state is XenbusState.CLOSED) and not self.running
+        return self.over and not self.running
 
     def hear(self, what: What) -> None:
         """Something happened; what waits already is not said twice."""
@@ -143,6 +143,13 @@ class Driver:
             except Refused:
                 pass
 
+    def abandon(self) -> None:
+        """The driver is no more, and nothing it had is given back."""
+        queues, self._queues = self._queues, None
+        if queues:
+            queues.abandon()
+        self.remove()
+
     # Load ------------------------------------------------------------------------------------------------------------
 
     def start(self, *, verify: bool = False) -> bool:
@@ -169,9 +176,7 @@ class Driver:
         if why == lib.FRONT_BROKEN and not self.broken:
             self.broken = True
             self._queues.leave()
-            self._xen.log(
-                f"{self.front.name}: {self.vdev}: the backend broke the protocol, disabled for further use"
-            )
+            self._xen.log(f"{self.front.name}: {self.vdev}: the backend broke the protocol, disabled for further use")
         if not self.running:
             self.hear(What.ENDED)
 

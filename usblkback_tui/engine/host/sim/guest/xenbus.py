@@ -38,7 +38,7 @@ class Xenbus:
 
     def restart(self, driver: Driver) -> None:
         """Another driver boots on the device, which finds it as it is; nobody has told the backend."""
-        driver.remove()
+        driver.abandon()
         del self.drivers[driver.devid]
         state = XenbusState.parse(self._machine.xen.read(f"{driver.path}/state"))
         if state in self._frontend.probes:

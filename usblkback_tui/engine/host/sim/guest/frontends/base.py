@@ -13,8 +13,8 @@ from usblkback_tui.engine.host.sim.guest.frontends.steps import (
     Begin,
     Erase,
     Failed,
-    FreeRings,
     Flush,
+    FreeRings,
     Heard,
     Listen,
     MakeRings,
@@ -89,7 +89,7 @@ class Frontend(ABC):
         """Everything it does."""
 
     def run(self) -> Script:
-        """:meth:`life`, and what comes of it when a step fails: the rings are given up and the device is left as it is."""
+        """:meth:`life`, and what comes of a step that fails: the rings are given up, the device is left as it is."""
         try:
             yield from self.life()
         except Failed as error:

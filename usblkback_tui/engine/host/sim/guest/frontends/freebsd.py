@@ -4,9 +4,9 @@
     backend says             it does
     InitWait, Initialised    publish, one key after another, and go to Initialised, if it has not
     Connected                the same, then read the disk and go to Connected
-    Closing                  Closing, destroy the disk, Closed; while it is open it refuses, and does so at the last close
+    Closing                  Closing, destroy the disk, Closed; while it is open it refuses until the last close
 
-Ring pages are taken by both schemes of keys, and both are written.  Source: FreeBSD, sys/dev/xen/blkfront/blkfront.c
+Ring pages are taken by both schemes of keys, and both are written. Source: FreeBSD, sys/dev/xen/blkfront/blkfront.c
 (xbd_initialize, xbd_alloc_ring, xbd_connect, xbd_backend_changed, xbd_closing), before it took indirect segments.
 """
 

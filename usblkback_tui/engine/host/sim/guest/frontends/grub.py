@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """GRUB's xendisk, of its images for PV and PVH guests.
 
-It writes its keys one by one and its state Initialised, and polls: while the backend is InitWait it waits, anything else
-ends the wait, so a backend that is not yet there or not yet done makes it read a size that is not there.  It never goes to
-Connected.  All its requests use one page, granted once, with id 0, and each is followed by an event.  When it leaves it
-goes straight to Closed and polls for exactly Closed.  Source: GRUB, grub-core/disk/xen/xendisk.c.
+It writes its keys one by one and its state Initialised, and polls: while the backend is InitWait it waits, anything
+else ends the wait, so a backend that is not yet there or not yet done makes it read a size that is not there. It
+never goes to Connected. All its requests use one page, granted once, with id 0, and each is followed by an event.
+When it leaves it goes straight to Closed and polls for exactly Closed. Source: GRUB, grub-core/disk/xen/xendisk.c.
 """
 
 from __future__ import annotations

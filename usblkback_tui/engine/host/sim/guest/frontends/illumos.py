@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 """illumos' xdf.
 
-It looks for its backend below ``backend/vbd`` of the domain in ``backend-id`` and does not read ``backend``, so it finds no
-disk of another kind.  It publishes its ring at once.  Closing is refused while the disk is open, without a word in the
-store; Closed ends the connection, and a backend that goes back to Initialising is connected to again.  Source:
-illumos-gate, usr/src/uts/common/xen/io/xdf.c (xdf_start_connect, xdf_post_connect, xdf_oe_change) and os/xvdi.c.
+It looks for its backend below ``backend/vbd`` of the domain in ``backend-id`` and does not read ``backend``, so it
+finds no disk of another kind. It publishes its ring at once. Closing is refused while the disk is open, without a
+word in the store; Closed ends the connection, and a backend that goes back to Initialising is connected to again.
+Source: illumos-gate, usr/src/uts/common/xen/io/xdf.c (xdf_start_connect, xdf_post_connect, xdf_oe_change) and
+os/xvdi.c.
 """
 
 from __future__ import annotations
 
 from usblkback_tui.engine.host.sim.guest.disk import Manners
-from usblkback_tui.engine.host.sim.guest.frontends.base import ANY, Frontend, port_key, ring_keys
+from usblkback_tui.engine.host.sim.guest.frontends.base import Frontend, port_key, ring_keys
 from usblkback_tui.engine.host.sim.guest.frontends.steps import FreeRings, Heard, Say, Script, Stop, What
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -19,7 +20,6 @@ class Illumos(Frontend):
     """It asks for a flush by trying one, if barriers are offered."""
 
     name = "illumos"
-    probes = ANY
     knows = frozenset({"flush", "barrier"})
 
     @property

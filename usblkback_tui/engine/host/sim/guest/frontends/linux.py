@@ -6,8 +6,8 @@
     Connected        before: connect, go to Connected; when connected: the size may have changed
     Closing, Closed  give the disk up, go to Closed (see ``GuestOptions.closing``)
 
-A kernel that boots in a living domain (kexec, kdump) first takes devices it finds Connected or Closed through a close of
-their own.  Source: drivers/block/xen-blkfront.c, drivers/xen/xenbus/xenbus_probe_frontend.c (xenbus_reset_state).
+A kernel that boots in a living domain (kexec, kdump) first takes devices it finds Connected or Closed through a close
+of their own. Source: drivers/block/xen-blkfront.c, drivers/xen/xenbus/xenbus_probe_frontend.c (xenbus_reset_state).
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Linux(Frontend):
         self._published = False
         self._disk: Disk | None = None
         self._leaving: S | None = None
+        self._ending = False
 
     @property
     def manners(self) -> Manners:
@@ -61,7 +62,7 @@ class Linux(Frontend):
 
     def life(self) -> Script:
         yield from self._reset()
-        while True:
+        while not (self._ending and self.state is S.CLOSED):
             heard = yield from self.listen()
             try:
                 yield from self._hear(heard)
@@ -75,7 +76,7 @@ class Linux(Frontend):
             if self._leaving is not None and not heard.busy:
                 yield from self._left()
         else:
-            self._leaving = S.CLOSING
+            self._leaving, self._ending = S.CLOSING, True
             if heard.busy:
                 yield Stop()
             else:

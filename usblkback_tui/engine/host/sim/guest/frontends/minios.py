@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """mini-os' block frontend, which U-Boot's, OVMF's and PV-GRUB's come from.
 
-It does not wait for InitWait but goes straight to Connected, and waits for the backend to be there.  When it leaves it
-flushes, closes step by step, and hands the device on as new.  Source: mini-os, blkfront.c (init_blkfront,
+It does not wait for InitWait but goes straight to Connected, and waits for the backend to be there. When it leaves it
+flushes, closes step by step, and hands the device on as new. Source: mini-os, blkfront.c (init_blkfront,
 shutdown_blkfront, blkfront_sync).
 """
 

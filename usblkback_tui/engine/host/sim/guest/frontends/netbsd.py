@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """NetBSD's xbd.
 
-It publishes its ring as soon as it finds the device, whatever the backend says.  Closing is answered with Closed once all
-requests are; when the backend is Closed the device goes, after its ring is no longer mapped.  States of reconfiguration
-are a panic.  Source: NetBSD, sys/arch/xen/xen/xbd_xenbus.c (xbd_xenbus_resume, xbd_backend_changed, xbd_xenbus_detach),
-sys/arch/xen/xenbus/xenbus_probe.c (otherend_changed, xenbus_free_device).
+It publishes its ring as soon as it finds the device, whatever the backend says. Closing is answered with Closed once
+all requests are; when the backend is Closed the device goes, after its ring is no longer mapped. States of
+reconfiguration are a panic. Source: NetBSD, sys/arch/xen/xen/xbd_xenbus.c (xbd_xenbus_resume, xbd_backend_changed,
+xbd_xenbus_detach), sys/arch/xen/xenbus/xenbus_probe.c (otherend_changed, xenbus_free_device).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """OVMF's XenPvBlkDxe: mini-os' handshake with a stricter idea of waiting.
 
-A state beyond the one it waits for is a failure, so a backend must show it Closing before Closed.  After that it takes the
-device for handed on as soon as the backend is at or before InitWait, or not yet gone from Closed.  Source: edk2,
-OvmfPkg/XenPvBlkDxe/BlockFront.c (XenPvBlkWaitForBackendState, XenPvBlockFrontInitialization, XenPvBlockFrontShutdown).
+A state beyond the one it waits for is a failure, so a backend must show it Closing before Closed. After that it takes
+the device for handed on as soon as the backend is at or before InitWait, or not yet gone from Closed. Source: edk2,
+OvmfPkg/XenPvBlkDxe/BlockFront.c (XenPvBlkWaitForBackendState, XenPvBlockFrontInitialization,
+XenPvBlockFrontShutdown).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from usblkback_tui.engine.host.sim.guest.disk import Disk, Manners
 from usblkback_tui.engine.host.sim.guest.frontends.base import Part
 from usblkback_tui.engine.host.sim.guest.frontends.minios import MiniOs
-from usblkback_tui.engine.host.sim.guest.frontends.steps import Failed, FreeRings, Script
+from usblkback_tui.engine.host.sim.guest.frontends.steps import Failed, FreeRings, Say, Script
 from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -50,15 +51,13 @@ class Ovmf(MiniOs):
         """XenPvBlockFrontShutdown."""
         yield from self.sync()
         try:
-            yield from self._close()
-        finally:
-            yield from self.erase("ring-ref", "event-channel", "protocol")
+            yield from self.switch(S.CLOSING)
+            yield from self.await_backend(S.CLOSING)
+            yield from self.switch(S.CLOSED)
+            yield from self.await_backend(S.CLOSED)
+            yield from self.switch(S.INITIALISING)
+            yield from self.wait(lambda state: state <= S.INIT_WAIT or state >= S.CLOSED)
+        except Failed as error:
+            yield Say(f"XenPvBlk: error while {error}")
+        yield from self.erase("ring-ref", "event-channel", "protocol")
         yield FreeRings()
-
-    def _close(self) -> Script:
-        yield from self.switch(S.CLOSING)
-        yield from self.await_backend(S.CLOSING)
-        yield from self.switch(S.CLOSED)
-        yield from self.await_backend(S.CLOSED)
-        yield from self.switch(S.INITIALISING)
-        yield from self.wait(lambda state: state <= S.INIT_WAIT or state >= S.CLOSED)

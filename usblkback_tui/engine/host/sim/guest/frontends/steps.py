@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The steps that frontends are described in.
 
-A frontend is a generator: it yields one of these, and whoever runs it does the step and sends the result back.  A guest's
-process runs it against a real ring (``driver.py``); a test may run it against anything else, in any order of events.
+A frontend is a generator: it yields one of these, and whoever runs it does the step and sends the result back. A
+guest's process runs it against a real ring (``driver.py``); a test may run it against anything else, in any order of
+events.
 """
 
 from __future__ import annotations
@@ -129,7 +130,5 @@ class Say:
     text: str
 
 
-Step = (
-    Read | Write | Erase | Wait | Listen | MakeRings | Ready | Begin | Resized | Stop | Flush | FreeRings | Say
-)
+Step = Read | Write | Erase | Wait | Listen | MakeRings | Ready | Begin | Resized | Stop | Flush | FreeRings | Say
 Script = Generator[Step, Any, None]

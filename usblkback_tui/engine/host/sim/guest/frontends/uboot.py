@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""U-Boot's pvblock: mini-os' handshake, one request at a time, and it looks for the answer instead of waiting for an event.
+"""U-Boot's pvblock: mini-os' handshake, one request at a time, whose answer it looks for without waiting for events.
 
-Positions are in units of sector-size, and a disk has 1 TiB at most because numbers are read as C's int.  It is for arm64,
-whose request layout is that of x86_64.  Source: u-boot, drivers/xen/pvblock.c.
+Positions are in units of sector-size, and a disk has 1 TiB at most because numbers are read as C's int. It is for
+arm64, whose request layout is that of x86_64. Source: u-boot, drivers/xen/pvblock.c.
 """
 
 from __future__ import annotations

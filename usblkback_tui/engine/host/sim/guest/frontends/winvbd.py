@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """xenvbd, the block frontend of the Xen project's Windows drivers, which us-blkback calls winvbd.
 
-It closes before it connects, to end whatever was there.  All its waits spin on a processor with interrupts off and have no
-timeout: a backend that does not move freezes the guest.  Source: win-xenvbd, src/xenvbd/frontend.c (FrontendClose,
-FrontendPrepare, FrontendConnect, __CheckBackendForEject), ring.c (RingStoreWrite, __PrepareRequest).
+It closes before it connects, to end whatever was there. All its waits spin on a processor with interrupts off and
+have no timeout: a backend that does not move freezes the guest. Source: win-xenvbd, src/xenvbd/frontend.c
+(FrontendClose, FrontendPrepare, FrontendConnect, __CheckBackendForEject), ring.c (RingStoreWrite, __PrepareRequest).
 """
 
 from __future__ import annotations
