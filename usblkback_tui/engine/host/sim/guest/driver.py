@@ -109,28 +109,35 @@ class Driver:
         """Something happened; what waits already is not said twice."""
         if what not in self._heard:
             self._heard.append(what)
-        self.go_on()
+
+    @property
+    def ready(self) -> bool:
+        """Its next step can be done now."""
+        if self.over:
+            return False
+        if isinstance(self._step, Wait):
+            return self._step.until(self._backend_state())
+        return bool(self._heard) or not isinstance(self._step, Listen)
 
     def go_on(self) -> None:
         """Do all steps that can be done now."""
-        while not self.over:
-            step = self._step
-            if isinstance(step, Wait):
-                state = self._backend_state()
-                if not step.until(state):
-                    return
-                self._send(state)
-            elif isinstance(step, Listen):
-                if not self._heard:
-                    return
-                self._send(Heard(self._heard.popleft(), self._backend_state(), self.running))
+        while self.ready:
+            self.go_one_step()
+
+    def go_one_step(self) -> None:
+        """Do the next step, which has to be ready."""
+        step = self._step
+        if isinstance(step, Wait):
+            self._send(self._backend_state())
+        elif isinstance(step, Listen):
+            self._send(Heard(self._heard.popleft(), self._backend_state(), self.running))
+        else:
+            try:
+                result = self._do(step)
+            except (Refused, OutOfMemory) as error:
+                self._throw(Failed(str(error)))
             else:
-                try:
-                    result = self._do(step)
-                except (Refused, OutOfMemory) as error:
-                    self._throw(Failed(str(error)))
-                else:
-                    self._send(result)
+                self._send(result)
 
     def remove(self) -> None:
         """The device is gone, or another driver takes it over."""

@@ -69,7 +69,7 @@ class Kernel:
         selector.register(self._wake, selectors.EVENT_READ)
         self._bus.start()
         while not self._over:
-            polling = [driver for driver in self._bus.drivers.values() if driver.polls]
+            polling = any(driver.polls for driver in self._bus.drivers.values())
             if not self.xen.news:
                 for key, _ in selector.select(POLL_SECONDS if polling else None):
                     if key.fileobj is self.xen:
@@ -78,12 +78,16 @@ class Kernel:
                         os.eventfd_read(self._wake)
             while self.xen.news:
                 self._hear(self.xen.news.popleft())
+                self._go_on()
             while not self._ended.empty():
                 driver, ring, why = self._ended.get()
                 driver.ended(ring, why)
-            for driver in polling:
-                driver.go_on()
+            self._go_on()
             self._answer()
+
+    def _go_on(self) -> None:
+        for driver in tuple(self._bus.drivers.values()):
+            driver.go_on()
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "watch" in message:

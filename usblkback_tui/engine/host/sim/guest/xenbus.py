@@ -61,5 +61,4 @@ class Xenbus:
             self._probe(devid)
 
     def _probe(self, devid: int) -> None:
-        self.drivers[devid] = driver = Driver(self._machine, devid, self._frontend)
-        driver.go_on()
+        self.drivers[devid] = Driver(self._machine, devid, self._frontend)

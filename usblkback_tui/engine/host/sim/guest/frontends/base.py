@@ -73,6 +73,8 @@ class Frontend(ABC):
         self.options = options
         self.state = S.INITIALISING
         """What we last wrote, or found."""
+        self.failure = ""
+        """What it could not live with, if anything."""
 
     @property
     def manners(self) -> Manners:
@@ -93,6 +95,7 @@ class Frontend(ABC):
         try:
             yield from self.life()
         except Failed as error:
+            self.failure = str(error)
             yield Say(f"{self.name}: vbd {self.place.devid}: {error}")
             yield FreeRings()
 

@@ -189,6 +189,7 @@ class Linux(Frontend):
 
     def _fatal(self, text: str) -> Script:
         """xenbus_dev_fatal."""
+        self.failure = text
         yield from self._error(f"22 {text}")
         yield from self.switch(S.CLOSING)
 

@@ -58,6 +58,7 @@ class Ovmf(MiniOs):
             yield from self.switch(S.INITIALISING)
             yield from self.wait(lambda state: state <= S.INIT_WAIT or state >= S.CLOSED)
         except Failed as error:
+            self.failure = str(error)
             yield Say(f"XenPvBlk: error while {error}")
         yield from self.erase("ring-ref", "event-channel", "protocol")
         yield FreeRings()
