@@ -195,7 +195,8 @@ class Engine:
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
-        """Remove what has closed for good, and forget what holds nothing any more."""
+        """Remove what has closed for good, and forget what holds nothing any more; its name may be another's by now."""
+        before = len(self._disks)
         for key, disk in list(self._disks.items()):
             if disk.closed and not disk.online and not disk.ending and (disk.owned or disk.detaching):
                 self._remove(disk)
@@ -207,6 +208,8 @@ class Engine:
                 if not disk.ended:
                     self._leftover.append(disk)
         self._leftover = [disk for disk in self._leftover if not disk.ended]
+        if len(self._disks) < before and self._discovery is not None:
+            self._discovery.scan(self._domains)
 
     def _remove(self, disk: Disk) -> None:
         """Take its directories away, and the domain's with the last of them."""

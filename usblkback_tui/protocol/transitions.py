@@ -146,11 +146,16 @@ for _front in S:
             TABLE[_front, _back] = _ROWS[_front][_back]
 
 _LEAVING = _wait(Turn.TOOLSTACK, "closed and offline; the toolstack removes the device")
+_NOTHING_HELD = _do(Action.DISCONNECT, "the device is being removed and no ring of it is served")
 _NEVER_CONNECTED = _do(Action.DISCONNECT, "the device is being removed and the frontend never connected")
 
 
-def decide(front: S, back: S, *, online: bool = True) -> Cell:
-    """What to do now.  Not ``online``: the device is being removed, so nothing new begins and Closed is final."""
+def decide(front: S, back: S, *, online: bool = True, held: bool = True) -> Cell:
+    """What to do now.
+
+    Not ``online``: the device is being removed, so nothing new begins and Closed is final.  Not ``held``: we have no ring
+    of it, so nothing is lost by not waiting for a frontend that may have given up.
+    """
     cell = TABLE[front, back]
     if online:
         return cell
@@ -160,4 +165,6 @@ def decide(front: S, back: S, *, online: bool = True) -> Cell:
         return _NEVER_CONNECTED
     if back is S.CLOSING and front is S.INIT_WAIT:
         return _NEVER_CONNECTED
+    if back is S.CLOSING and front in (S.INITIALISED, S.CONNECTED) and not held:
+        return _NOTHING_HELD
     return cell

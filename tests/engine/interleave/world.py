@@ -24,6 +24,7 @@ from usblkback_tui.engine.disk import Disk
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.seam import Put
 from usblkback_tui.engine.host.sim.load import ONLY_VBD, GuestOptions
+from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.settings import EngineSettings, Settings
 from usblkback_tui.engine.snapshot import Counters, Latency
 from usblkback_tui.protocol.backend import BackendIdentity
@@ -34,12 +35,24 @@ DEVID = 51712
 Action = tuple[str, Callable[[], None]]
 
 
+class Later(BaseException):
+    """A thread waits; it begins anew when others have done something."""
+
+
+class Patient(Event):
+    """In the place of an event that a thread sleeps on for a while."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        raise Later
+
+
 class Job:
     """A thread of the engine, from its start to its end."""
 
     def __init__(self, world: World, target: Callable[[], None], name: str, daemon: bool) -> None:
         self.name, self._world, self._target = name, world, target
         self.ring = None if name.endswith("-image") else world.new_rings.pop(0)
+        self._tried = -1
 
     def start(self) -> None:
         self._world.jobs.append(self)
@@ -47,11 +60,16 @@ class Job:
     @property
     def ready(self) -> bool:
         """A ring's thread ends only when it is told to."""
-        return self.ring is None or self.ring.stopped
+        return self._tried != self._world.jobs_done and (self.ring is None or self.ring.stopped)
 
     def run(self) -> None:
-        self._world.jobs.remove(self)
-        self._target()
+        try:
+            self._target()
+        except Later:
+            self._tried = self._world.jobs_done
+        else:
+            self._world.jobs.remove(self)
+            self._world.jobs_done += 1
 
 
 class RingServer:
@@ -89,7 +107,9 @@ class World:
         self.trace: list[str] = []
         self.clock = 0.0
         self.jobs: list[Job] = []
+        self.jobs_done = 0
         self.new_rings: list[RingServer] = []
+        self.opened: list[RawImage] = []
         self.frontend = frontend
         self.options = GuestOptions(frontend=frontend, **options)  # type: ignore[arg-type]
         self.kind = "vbd" if frontend in ONLY_VBD else "usblkback"
@@ -101,10 +121,12 @@ class World:
         """Every state the backend went to."""
         self.hurt = False
         """Something was done after which a frontend may fail by its own rules, or wait for ever."""
+        self.paused = False
+        self.yanked = False
+        """A disk was taken away before its ends were Closed."""
         self._may_leave_closed = True
         self._image = 0
-        self.dom = self.hypervisor.create("g1", "/vm/1")
-        self.guest = Guest(self.hypervisor, self.dom, self.options, self._frontend_wrote)
+        self._boot()
         self.attach()
         self.start_engine()
 
@@ -140,9 +162,18 @@ class World:
         """The domain ends and comes back under another domid; the engine has to bring its disk."""
         self.guest.die()
         self.hypervisor.destroy(self.dom)
+        self._boot()
+
+    def _boot(self) -> None:
         self.dom = self.hypervisor.create("g1", "/vm/1")
         self._may_leave_closed = True
         self.guest = Guest(self.hypervisor, self.dom, self.options, self._frontend_wrote)
+        self.paused = self.frontend == "grub"
+
+    def _unpause(self) -> None:
+        """libxl starts a domain when its disks' backends are InitWait, and GRUB builds upon it."""
+        if self.paused and self.back_state is S.INIT_WAIT:
+            self.paused = False
 
     def start_engine(self) -> None:
         self.backend = Backend(self.hypervisor, self._backend_wrote)
@@ -155,9 +186,9 @@ class World:
         """SIGKILL, and what the kernel does then."""
         assert self.engine is not None
         assert self.backend is not None
-        for disk in (*self.engine._disks.values(), *self.engine._leftover):
-            if disk._image is not None:
-                disk._image.close()
+        for image in self.opened:
+            image.close()
+        self.opened.clear()
         self.jobs.clear()
         self.backend.die()
         self.engine = self.backend = None
@@ -166,7 +197,8 @@ class World:
 
     def actions(self) -> list[Action]:
         """What happens by itself."""
-        found = self.guest.actions()
+        self._unpause()
+        found = [] if self.paused else self.guest.actions()
         if self.engine is not None and self.backend is not None:
             if self.backend.tokens or self.backend.woken:
                 found.append((f"engine hears {sorted(self.backend.tokens)}", self.turn))
@@ -204,7 +236,7 @@ class World:
         def between() -> None:
             nonlocal left
             left -= 1
-            if left == 0 and (actions := self.guest.actions()):
+            if left == 0 and not self.paused and (actions := self.guest.actions()):
                 actions[-1][1]()
 
         self.backend.between = between
@@ -314,7 +346,7 @@ class World:
         if not self.hurt:
             if self.guest.failures:
                 raise self.broken("the frontend gave up")
-            if any("still in use" in line for line in self.guest.xen.lines):
+            if not self.yanked and any("still in use" in line for line in self.guest.xen.lines):
                 raise self.broken("a page the frontend ended is still mapped")
 
     def _frontend_wrote(self, path: str, state: S) -> None:
@@ -369,13 +401,19 @@ def world(folder: Path, frontend: str, **options: object) -> Iterator[World]:
     def thread(target: Callable[[], None], name: str, daemon: bool) -> Job:
         return Job(holder[0], target, name, daemon)
 
+    def opening(*args: Any, **how: Any) -> RawImage:
+        image = open_image(*args, **how)
+        holder[0].opened.append(image)
+        return image
+
     clock = SimpleNamespace(time=lambda: holder[0].clock, monotonic=lambda: holder[0].clock + 1.0)
     server = type("RingServer", (RingServer,), {"world": property(lambda self: holder[0])})
     with ExitStack() as patches:
         for target, value in (
             ("usblkback_tui.engine.connection.RingServer", server),
             ("usblkback_tui.engine.connection.Vbd", lambda config: SimpleNamespace(config=config, poisoned=0)),
-            ("usblkback_tui.engine.worker.threading", SimpleNamespace(Thread=thread, Event=Event)),
+            ("usblkback_tui.engine.worker.threading", SimpleNamespace(Thread=thread, Event=Patient)),
+            ("usblkback_tui.engine.worker.open_image", opening),
             ("usblkback_tui.engine.disk.time", clock),
             ("usblkback_tui.engine.host.sim.guest.driver.Queues", inside.Queues),
             ("usblkback_tui.engine.host.sim.guest.driver.Notebook", inside.Notebook),

@@ -32,15 +32,15 @@ class FreeBsd(Frontend):
         connected = leaving = False
         while True:
             heard = yield from self.listen()
-            if heard.what is What.BACKEND and heard.backend in (S.INIT_WAIT, S.INITIALISED, S.CONNECTED):
+            if heard.what is What.LEAVE:
+                leaving = True
+                yield Stop()
+            elif heard.backend in (S.INIT_WAIT, S.INITIALISED, S.CONNECTED) and not leaving:
                 if self.state is S.INITIALISING:
                     yield from self._initialize()
                 if heard.backend is S.CONNECTED and not connected:
                     connected = True
                     yield from self._connect()
-            elif heard.what is What.LEAVE:
-                leaving = True
-                yield Stop()
             elif (heard.backend is S.CLOSING or leaving) and (yield from self._closing(heard)):
                 return
 
