@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Every frontend against the engine's control logic, in any order of events.
 
-Watches are delivered late, together, twice or never; either end dies and comes back at any step.  Always: a backend that
-is Closed stays so until the frontend says Initialising, a frontend that was done no harm never gives up, and what it ends
-is not mapped any more.  In the end: both ends are connected over the ring the frontend has; a close reaches Closed; and
-nothing is left of a disk that was taken away.
+Watches are delivered late, together, twice or never; either end dies and comes back at any step.  Always: a backend
+that is Closed stays so until the frontend says Initialising; a frontend that was done no harm never gives up; what it
+ends is not mapped any more.  In the end: both ends are connected over the ring the frontend has; a close reaches
+Closed; nothing is left of a disk that was taken away.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.interleave.story import Story, things
+from tests.engine.interleave.explore import explore
+from tests.engine.interleave.story import Story
 from tests.engine.interleave.world import World, world
 from usblkback_tui.engine.settings import FRONTENDS
+from usblkback_tui.protocol.states import XenbusState as S
 
-DEEDS = ("leave", "succeed", "restart", "kill", "detach", "reboot", "recreate")
+DEEDS = ("leave", "succeed", "restart", "kill", "detach", "reboot", "recreate", "lose")
 MISHAPS = 6
 """At most, in one run."""
 
@@ -44,6 +46,29 @@ def wander(world: World, story: Story, picks: list[int], deeds: dict[int, str]) 
             choices = world.mishaps()
         if choices:
             world.do(choices[pick // 8 % len(choices)])
+
+
+@pytest.mark.parametrize("deed", ["", "leave", "restart", "kill", "detach", "reboot", "recreate", "lose"])
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_every_order(folder: Path, frontend: str, deed: str) -> None:
+    """All orders of what happens by itself, with one deed at any time."""
+    assert explore(lambda: world(folder, frontend), deed) > 20
+
+
+def test_a_boot_loader_that_is_quicker_than_we_are(folder: Path) -> None:
+    """GRUB waits while the backend is InitWait and takes every other state for Connected."""
+    with world(folder, "grub") as w:
+        w.settle()
+        w.guest.leave()
+        while w.front_state is not S.INITIALISING:
+            w.do(w.actions()[0])
+        assert w.back_state is S.CLOSED
+        w.guest.restart()
+        while w.front_state is not S.INITIALISED:
+            w.do(w.guest.actions()[-1])
+        assert w.back_state is S.CLOSED
+        w.settle()
+        assert w.connected
 
 
 @pytest.mark.parametrize("frontend", FRONTENDS)

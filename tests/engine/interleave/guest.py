@@ -169,7 +169,9 @@ class Guest:
 
     memory = None
 
-    def __init__(self, hypervisor: Hypervisor, dom: Dom, options: GuestOptions, wrote: Callable[[str, S], None]) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, dom: Dom, options: GuestOptions, wrote: Callable[[str, S], None]
+    ) -> None:
         self.dom = dom
         self.options = options
         self.xen = Xen(hypervisor, dom, wrote)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.engine.interleave.world import Action, World
+from tests.engine.interleave.world import World
 from usblkback_tui.engine.host.sim.guest.driver import Driver
 from usblkback_tui.engine.host.sim.guest.frontends.linux import Linux
 from usblkback_tui.engine.host.sim.guest.frontends.steps import Listen
@@ -44,6 +44,7 @@ class Story:
             found["succeed"] = self._succeed
         if world.engine is not None:
             found["kill"] = self._kill
+            found["lose"] = world.lose
         if not self.detached and world.read(f"{world.back}/state") is not None:
             found["detach"] = self._detach
             if world.disk is not None and not world.disk.ending:
@@ -156,12 +157,3 @@ class Story:
 
     def _unserved_for_good(self) -> bool:
         return self.lost and self.world.frontend not in TAKES_OVER
-
-
-def things(story: Story, only: str) -> list[Action]:
-    """What happens by itself, and one deed while it has not been done."""
-    world = story.world
-    found = world.actions()
-    if not any(line == f"-- {only}" for line in world.trace) and (deed := story.deeds().get(only)) is not None:
-        found.append((f"-- {only}", deed))
-    return found

@@ -49,7 +49,7 @@ class Patient(Event):
 class Job:
     """A thread of the engine, from its start to its end."""
 
-    def __init__(self, world: World, target: Callable[[], None], name: str, daemon: bool) -> None:
+    def __init__(self, world: World, target: Callable[[], None], name: str) -> None:
         self.name, self._world, self._target = name, world, target
         self.ring = None if name.endswith("-image") else world.new_rings.pop(0)
         self._tried = -1
@@ -75,12 +75,7 @@ class Job:
 class RingServer:
     """In the place of the engine's: it serves nothing."""
 
-    world: World
-
-    def __init__(self, vbd: object, config: Any, budget: object) -> None:
-        self.config = config
-        self.stopped = self.closed = False
-        self.world.new_rings.append(self)
+    stopped = False
 
     def run(self) -> End:
         return End.STOPPED
@@ -89,7 +84,6 @@ class RingServer:
         self.stopped = True
 
     def close(self) -> Counters:
-        self.closed = True
         return Counters()
 
     def latency(self) -> Latency:
@@ -101,7 +95,7 @@ class Broken(AssertionError):
 
 
 class World:
-    """Starts with a guest whose disk a toolstack has attached, and an engine that has not looked yet."""
+    """Starts with a guest whose disk a toolstack has attached; see :func:`world`."""
 
     def __init__(self, folder: Path, frontend: str, **options: object) -> None:
         self.trace: list[str] = []
@@ -128,7 +122,6 @@ class World:
         self._image = 0
         self._boot()
         self.attach()
-        self.start_engine()
 
     # What others do ---------------------------------------------------------------------------------------------------
 
@@ -212,7 +205,7 @@ class World:
             return [*found, ("an engine starts", self.start_engine)]
         return [
             *found,
-            ("the engine's watches are lost", self._lose),
+            ("the engine's watches are lost", self.lose),
             ("the engine reads everything again", lambda: self.turn(everything=True)),
             ("the engine looks while the guest moves (1)", lambda: self._overlap(1)),
             ("the engine looks while the guest moves (3)", lambda: self._overlap(3)),
@@ -224,7 +217,8 @@ class World:
         if self.engine is not None and self.backend is not None:
             self.engine.turn(self.backend.take(everything=everything))
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """What the engine's watches said does not come to be heard."""
         if self.backend is not None:
             self.backend.tokens.clear()
 
@@ -317,7 +311,15 @@ class World:
         disks = ()
         if self.engine is not None:
             disks = tuple(
-                (d._front, d._back, d._connection is None, bool(d._stopping_since), d.ending, d._image is None, d._problem)
+                (
+                    d._front,
+                    d._back,
+                    d._connection is None,
+                    bool(d._stopping_since),
+                    d.ending,
+                    d._image is None,
+                    d._problem,
+                )
                 for d in (*self.engine._disks.values(), *self.engine._leftover)
             )
         driver = self.guest.driver
@@ -371,7 +373,9 @@ class World:
             raise self.broken(f"{self.hypervisor.mapped} pages mapped and {self.hypervisor.bound} ports bound")
         if self.engine._disks or self.engine._leftover or self.jobs:
             raise self.broken(f"left: {self.engine._disks}, {self.engine._leftover}, {[job.name for job in self.jobs]}")
-        nodes = [path for path in self.hypervisor.store.dump("/local") if f"/{DEVID}" in path and "/error/device" not in path]
+        nodes = [
+            path for path in self.hypervisor.store.dump("/local") if f"/{DEVID}" in path and "/error/device" not in path
+        ]
         nodes = [path for path in nodes if "/data/scsi" not in path]
         if nodes:
             raise self.broken(f"nodes are left: {nodes}")
@@ -383,44 +387,43 @@ def _where(script: Any) -> tuple[object, ...]:
     while script is not None and script.gi_frame is not None:
         frame = script.gi_frame
         seen = sorted((k, repr(v)) for k, v in frame.f_locals.items() if k != "self" and not callable(v))
-        found.append((frame.f_code.co_qualname if hasattr(frame.f_code, "co_qualname") else "", frame.f_lasti, tuple(seen)))
+        found.append(
+            (frame.f_code.co_qualname if hasattr(frame.f_code, "co_qualname") else "", frame.f_lasti, tuple(seen))
+        )
         script = script.gi_yieldfrom
     return tuple(found)
 
 
 @contextmanager
 def world(folder: Path, frontend: str, **options: object) -> Iterator[World]:
-    """A world whose engine has jobs in the place of threads; for one use."""
-    holder: list[World] = []
-
-    class Made(World):
-        def __init__(self) -> None:
-            holder.append(self)
-            super().__init__(folder, frontend, **options)
+    """A world whose engine has jobs in the place of threads; for one use.  ``folder`` has a.img and b.img."""
+    made = World(folder, frontend, **options)
 
     def thread(target: Callable[[], None], name: str, daemon: bool) -> Job:
-        return Job(holder[0], target, name, daemon)
+        return Job(made, target, name)
 
     def opening(*args: Any, **how: Any) -> RawImage:
-        image = open_image(*args, **how)
-        holder[0].opened.append(image)
+        made.opened.append(image := open_image(*args, **how))
         return image
 
-    clock = SimpleNamespace(time=lambda: holder[0].clock, monotonic=lambda: holder[0].clock + 1.0)
-    server = type("RingServer", (RingServer,), {"world": property(lambda self: holder[0])})
+    def ring(vbd: object, config: object, budget: object) -> RingServer:
+        made.new_rings.append(server := RingServer())
+        return server
+
+    stands_in = {
+        "usblkback_tui.engine.connection.RingServer": ring,
+        "usblkback_tui.engine.connection.Vbd": lambda config: SimpleNamespace(config=config, poisoned=0),
+        "usblkback_tui.engine.worker.threading": SimpleNamespace(Thread=thread, Event=Patient),
+        "usblkback_tui.engine.worker.open_image": opening,
+        "usblkback_tui.engine.disk.time": SimpleNamespace(time=lambda: made.clock, monotonic=lambda: made.clock + 1.0),
+        "usblkback_tui.engine.host.sim.guest.driver.Queues": inside.Queues,
+        "usblkback_tui.engine.host.sim.guest.driver.Notebook": inside.Notebook,
+    }
     with ExitStack() as patches:
-        for target, value in (
-            ("usblkback_tui.engine.connection.RingServer", server),
-            ("usblkback_tui.engine.connection.Vbd", lambda config: SimpleNamespace(config=config, poisoned=0)),
-            ("usblkback_tui.engine.worker.threading", SimpleNamespace(Thread=thread, Event=Patient)),
-            ("usblkback_tui.engine.worker.open_image", opening),
-            ("usblkback_tui.engine.disk.time", clock),
-            ("usblkback_tui.engine.host.sim.guest.driver.Queues", inside.Queues),
-            ("usblkback_tui.engine.host.sim.guest.driver.Notebook", inside.Notebook),
-        ):
-            patches.enter_context(patch(target, value))
-        made = Made()
+        for name, value in stands_in.items():
+            patches.enter_context(patch(name, value))
         try:
+            made.start_engine()
             yield made
         finally:
             if made.engine is not None:
