@@ -9,29 +9,20 @@ Closed; nothing is left of a disk that was taken away.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.interleave.explore import explore
+from tests.engine.interleave.standins import world
 from tests.engine.interleave.story import Story
-from tests.engine.interleave.world import World, world
+from tests.engine.interleave.world import World
 from usblkback_tui.engine.settings import FRONTENDS
 from usblkback_tui.protocol.states import XenbusState as S
 
 DEEDS = ("leave", "succeed", "restart", "kill", "detach", "reboot", "recreate", "lose")
 MISHAPS = 6
 """At most, in one run."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("images")
-    for name in ("a.img", "b.img"):
-        (made / name).write_bytes(bytes(1 << 20))
-    return made
 
 
 def wander(world: World, story: Story, picks: list[int], deeds: dict[int, str]) -> None:
@@ -50,14 +41,14 @@ def wander(world: World, story: Story, picks: list[int], deeds: dict[int, str]) 
 
 @pytest.mark.parametrize("deed", ["", "leave", "restart", "kill", "detach", "reboot", "recreate", "lose"])
 @pytest.mark.parametrize("frontend", FRONTENDS)
-def test_every_order(folder: Path, frontend: str, deed: str) -> None:
+def test_every_order(frontend: str, deed: str) -> None:
     """All orders of what happens by itself, with one deed at any time."""
-    assert explore(lambda: world(folder, frontend), deed) > 20
+    assert explore(lambda: world(frontend), deed) > 20
 
 
-def test_a_boot_loader_that_is_quicker_than_we_are(folder: Path) -> None:
+def test_a_boot_loader_that_is_quicker_than_we_are() -> None:
     """GRUB waits while the backend is InitWait and takes every other state for Connected."""
-    with world(folder, "grub") as w:
+    with world("grub") as w:
         w.settle()
         w.guest.leave()
         while w.front_state is not S.INITIALISING:
@@ -72,13 +63,13 @@ def test_a_boot_loader_that_is_quicker_than_we_are(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("frontend", FRONTENDS)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None)
 @given(
     picks=st.lists(st.integers(0, 999), max_size=50),
     deeds=st.dictionaries(st.integers(0, 50), st.sampled_from(DEEDS), max_size=3),
 )
-def test_any_order(folder: Path, frontend: str, picks: list[int], deeds: dict[int, str]) -> None:
-    with world(folder, frontend) as w:
+def test_any_order(frontend: str, picks: list[int], deeds: dict[int, str]) -> None:
+    with world(frontend) as w:
         story = Story(w)
         wander(w, story, picks, deeds)
         story.end()

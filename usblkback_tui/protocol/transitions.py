@@ -154,8 +154,8 @@ _NEVER_CONNECTED = _do(Action.DISCONNECT, "the device is being removed and the f
 def decide(front: S, back: S, *, online: bool = True, held: bool = True) -> Cell:
     """What to do now.
 
-    Not ``online``: the device is being removed, so nothing new begins and Closed is final.  Not ``held``: we have no ring
-    of it, so nothing is lost by not waiting for a frontend that may have given up.
+    Not ``online``: the device is being removed, so nothing new begins and Closed is final.  Not ``held``: we have no
+    ring of it, so nothing is lost by not waiting for a frontend that may have given up.
     """
     cell = TABLE[front, back]
     if online:

@@ -14,7 +14,7 @@ from usblkback_tui.engine.host.sim._sim import lib
 from usblkback_tui.engine.host.sim.guest.driver import Driver
 from usblkback_tui.engine.host.sim.guest.frontends.steps import Erase, Listen, Published, Read, Wait, What, Write
 from usblkback_tui.engine.host.sim.guest.hypercalls import Refused
-from usblkback_tui.engine.host.sim.guest.xenbus import Xenbus
+from usblkback_tui.engine.host.sim.guest.xenbus import TOKEN, Xenbus
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load
 from usblkback_tui.protocol.states import XenbusState as S
 
@@ -204,14 +204,29 @@ class Guest:
     def actions(self) -> list[tuple[str, Callable[[], None]]]:
         """What the guest itself can do now."""
         found: list[tuple[str, Callable[[], None]]] = []
+        self._hear_the_rest()
         if self.xen.news:
-            found.append((f"guest hears {self.xen.news[0]}", self._hear))
+            found.append(("guest looks at its bus", self._hear))
         if self.ended:
             found.append(("guest's load ends", self._end))
         driver = self.driver
         if driver is not None and driver.ready:
             found.append((f"guest does {type(driver._step).__name__}", lambda: self._step(driver)))
         return found
+
+    def _hear_the_rest(self) -> None:
+        """What tells a driver that it may look now, at whatever is there when it does; and what tells the bus nothing."""
+        for token in tuple(self.xen.news):
+            if token != TOKEN or not self._bus_has_news():
+                self.xen.news.remove(token)
+                self.bus.fired(token)
+
+    def _bus_has_news(self) -> bool:
+        present = {int(name) for name in self.xen.list("device/vbd")}
+        if present != set(self.bus.drivers):
+            return True
+        new = [d for d in self.bus.drivers.values() if self.xen.read(f"{d.path}/state") == "1"]
+        return any(d.state is not S.INITIALISING or d.told != self.xen.read(f"{d.path}/backend") for d in new)
 
     def _hear(self) -> None:
         self.bus.fired(self.xen.news.popleft())

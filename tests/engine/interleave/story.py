@@ -25,7 +25,7 @@ class Story:
         self._told: Driver | None = None
         self.detached = False
         self.lost = False
-        """An engine died that served a ring, or while its guest came back: nobody can serve it again."""
+        """An engine died that served a ring: nobody can serve it again."""
 
     @property
     def left(self) -> bool:
@@ -38,8 +38,8 @@ class Story:
         found: dict[str, Callable[[], None]] = {}
         if driver is not None and not self.left:
             found["leave"] = self._leave
-        if self._can_take_over() and driver is not None and not self.left and not self.lost:
-            found["restart"] = world.guest.restart
+        if self._can_take_over() and driver is not None and not self.left:
+            found["restart"] = self._restart
         if self._has_successor() and self.left and driver is not None and driver.over and not self._unseen():
             found["succeed"] = self._succeed
         if world.engine is not None:
@@ -66,7 +66,7 @@ class Story:
         world.settle()
         if not (self.left or self.detached or self.lost) and not world.connected:
             raise world.broken("the ends do not come to be connected")
-        if not self.detached and not self._unserved_for_good():
+        if not self.detached:
             self._leave_and_come_back()
         self._take_away()
 
@@ -123,7 +123,12 @@ class Story:
         if world.frontend in DEAF:
             world.frontend = "linux"
             world.guest.bus._frontend = Linux
-        world.guest.restart()
+        self._restart()
+
+    def _restart(self) -> None:
+        """Another driver boots where the last one was; it makes a ring of its own."""
+        self.lost = False
+        self.world.guest.restart()
 
     def _kill(self) -> None:
         world = self.world
@@ -149,11 +154,8 @@ class Story:
         return world.frontend in TAKES_OVER and world.front_state in world.guest.bus._frontend.probes
 
     def _has_successor(self) -> bool:
-        return not self.lost and self.world.frontend in (*TAKES_OVER, *DEAF)
+        return self.world.frontend in (*TAKES_OVER, *DEAF)
 
     def _unseen(self) -> bool:
         """The device was handed on and the backend has not seen it: whoever boots takes longer than that."""
         return self.world.front_state is S.INITIALISING and self.world.back_state is S.CLOSED
-
-    def _unserved_for_good(self) -> bool:
-        return self.lost and self.world.frontend not in TAKES_OVER

@@ -7,87 +7,26 @@ rings move no data.  After every action the rules that must always hold are chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from threading import Event
-from types import SimpleNamespace
-from typing import Any
-from unittest.mock import patch
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from tests.engine.interleave import guest as inside
 from tests.engine.interleave.guest import Guest
 from tests.engine.interleave.hypervisor import Backend, Hypervisor
 from usblkback_tui.engine.attaching import attach_commit, removal_commit
-from usblkback_tui.engine.datapath.ring import End
 from usblkback_tui.engine.disk import Disk
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.seam import Put
 from usblkback_tui.engine.host.sim.load import ONLY_VBD, GuestOptions
-from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.settings import EngineSettings, Settings
-from usblkback_tui.engine.snapshot import Counters, Latency
 from usblkback_tui.protocol.backend import BackendIdentity
 from usblkback_tui.protocol.keys import backend_path, frontend_path
 from usblkback_tui.protocol.states import XenbusState as S
 
+if TYPE_CHECKING:
+    from tests.engine.interleave.standins import Job, RingServer
+
 DEVID = 51712
 Action = tuple[str, Callable[[], None]]
-
-
-class Later(BaseException):
-    """A thread waits; it begins anew when others have done something."""
-
-
-class Patient(Event):
-    """In the place of an event that a thread sleeps on for a while."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        raise Later
-
-
-class Job:
-    """A thread of the engine, from its start to its end."""
-
-    def __init__(self, world: World, target: Callable[[], None], name: str) -> None:
-        self.name, self._world, self._target = name, world, target
-        self.ring = None if name.endswith("-image") else world.new_rings.pop(0)
-        self._tried = -1
-
-    def start(self) -> None:
-        self._world.jobs.append(self)
-
-    @property
-    def ready(self) -> bool:
-        """A ring's thread ends only when it is told to."""
-        return self._tried != self._world.jobs_done and (self.ring is None or self.ring.stopped)
-
-    def run(self) -> None:
-        try:
-            self._target()
-        except Later:
-            self._tried = self._world.jobs_done
-        else:
-            self._world.jobs.remove(self)
-            self._world.jobs_done += 1
-
-
-class RingServer:
-    """In the place of the engine's: it serves nothing."""
-
-    stopped = False
-
-    def run(self) -> End:
-        return End.STOPPED
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def close(self) -> Counters:
-        return Counters()
-
-    def latency(self) -> Latency:
-        return Latency()
 
 
 class Broken(AssertionError):
@@ -97,17 +36,17 @@ class Broken(AssertionError):
 class World:
     """Starts with a guest whose disk a toolstack has attached; see :func:`world`."""
 
-    def __init__(self, folder: Path, frontend: str, **options: object) -> None:
+    def __init__(self, frontend: str, **options: object) -> None:
         self.trace: list[str] = []
         self.clock = 0.0
         self.jobs: list[Job] = []
         self.jobs_done = 0
         self.new_rings: list[RingServer] = []
-        self.opened: list[RawImage] = []
+        self.images: list[str] = []
+        """Those that are open."""
         self.frontend = frontend
         self.options = GuestOptions(frontend=frontend, **options)  # type: ignore[arg-type]
         self.kind = "vbd" if frontend in ONLY_VBD else "usblkback"
-        self.images = [folder / "a.img", folder / "b.img"]
         self.hypervisor = Hypervisor()
         self.backend: Backend | None = None
         self.engine: Engine | None = None
@@ -119,7 +58,7 @@ class World:
         self.yanked = False
         """A disk was taken away before its ends were Closed."""
         self._may_leave_closed = True
-        self._image = 0
+        self._image = "/a.img"
         self._boot()
         self.attach()
 
@@ -127,7 +66,7 @@ class World:
 
     def attach(self) -> None:
         """A toolstack writes both directories."""
-        identity = BackendIdentity(self.dom.domid, DEVID, str(self.images[self._image]), "w")
+        identity = BackendIdentity(self.dom.domid, DEVID, self._image, "w")
         self._may_leave_closed = True
         self.hypervisor.toolstack.commit(attach_commit(0, self.kind, identity))
 
@@ -148,7 +87,7 @@ class World:
     def recreate(self) -> None:
         """The same name, another image, before anybody could look."""
         self.remove()
-        self._image = 1 - self._image
+        self._image = "/b.img" if self._image == "/a.img" else "/a.img"
         self.attach()
 
     def reboot(self) -> None:
@@ -179,9 +118,7 @@ class World:
         """SIGKILL, and what the kernel does then."""
         assert self.engine is not None
         assert self.backend is not None
-        for image in self.opened:
-            image.close()
-        self.opened.clear()
+        self.images.clear()
         self.jobs.clear()
         self.backend.die()
         self.engine = self.backend = None
@@ -371,7 +308,7 @@ class World:
         assert self.engine is not None
         if self.hypervisor.mapped or self.hypervisor.bound:
             raise self.broken(f"{self.hypervisor.mapped} pages mapped and {self.hypervisor.bound} ports bound")
-        if self.engine._disks or self.engine._leftover or self.jobs:
+        if self.engine._disks or self.engine._leftover or self.jobs or self.images:
             raise self.broken(f"left: {self.engine._disks}, {self.engine._leftover}, {[job.name for job in self.jobs]}")
         nodes = [
             path for path in self.hypervisor.store.dump("/local") if f"/{DEVID}" in path and "/error/device" not in path
@@ -392,39 +329,3 @@ def _where(script: Any) -> tuple[object, ...]:
         )
         script = script.gi_yieldfrom
     return tuple(found)
-
-
-@contextmanager
-def world(folder: Path, frontend: str, **options: object) -> Iterator[World]:
-    """A world whose engine has jobs in the place of threads; for one use.  ``folder`` has a.img and b.img."""
-    made = World(folder, frontend, **options)
-
-    def thread(target: Callable[[], None], name: str, daemon: bool) -> Job:
-        return Job(made, target, name)
-
-    def opening(*args: Any, **how: Any) -> RawImage:
-        made.opened.append(image := open_image(*args, **how))
-        return image
-
-    def ring(vbd: object, config: object, budget: object) -> RingServer:
-        made.new_rings.append(server := RingServer())
-        return server
-
-    stands_in = {
-        "usblkback_tui.engine.connection.RingServer": ring,
-        "usblkback_tui.engine.connection.Vbd": lambda config: SimpleNamespace(config=config, poisoned=0),
-        "usblkback_tui.engine.worker.threading": SimpleNamespace(Thread=thread, Event=Patient),
-        "usblkback_tui.engine.worker.open_image": opening,
-        "usblkback_tui.engine.disk.time": SimpleNamespace(time=lambda: made.clock, monotonic=lambda: made.clock + 1.0),
-        "usblkback_tui.engine.host.sim.guest.driver.Queues": inside.Queues,
-        "usblkback_tui.engine.host.sim.guest.driver.Notebook": inside.Notebook,
-    }
-    with ExitStack() as patches:
-        for name, value in stands_in.items():
-            patches.enter_context(patch(name, value))
-        try:
-            made.start_engine()
-            yield made
-        finally:
-            if made.engine is not None:
-                made.kill_engine()
