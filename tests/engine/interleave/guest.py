@@ -215,7 +215,7 @@ class Guest:
         return found
 
     def _hear_the_rest(self) -> None:
-        """What tells a driver that it may look now, at whatever is there when it does; and what tells the bus nothing."""
+        """What tells a driver to look, at whatever is there when it does; and what tells the bus nothing."""
         for token in tuple(self.xen.news):
             if token != TOKEN or not self._bus_has_news():
                 self.xen.news.remove(token)

@@ -44,8 +44,13 @@ class Winvbd(Frontend):
 
     def life(self) -> Script:
         yield from self._close()
-        yield from self._prepare()
-        disk = yield from self._connect()
+        try:
+            yield from self._prepare()
+            disk = yield from self._connect()
+        except Failed:
+            yield FreeRings()
+            yield from self._close()
+            raise
         while True:
             heard = yield from self.listen()
             if heard.what is What.BACKEND:
@@ -72,7 +77,7 @@ class Winvbd(Frontend):
         return (yield from self.wait(lambda now: now is not back))
 
     def _prepare(self) -> Script:
-        """From Closed to InitWait; any other state is a failure, after which it closes."""
+        """From Closed to InitWait; any other state is a failure."""
         target = f"data/scsi/target/{self.place.devid & 0xFF}"
         yield Write({f"{target}/frontend": self.place.front, f"{target}/device": str(self.place.devid)})
         yield from self.switch(S.INITIALISING)
