@@ -39,6 +39,9 @@ exit codes:  0 done, 1 failed, 2 wrong usage or nothing to talk to
 SORTS = ("dom", "vdev", "reads", "writes", "bytes", "qd", "p50", "p99", "errors", "health")
 """What ``top`` can sort by."""
 
+FRONTENDS = ("linux", "winvbd", "ovmf", "grub", "uboot", "minios", "freebsd", "netbsd", "illumos")
+"""What guests of the ``demo`` can have for a driver: ``engine.settings.FRONTENDS``."""
+
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The namespace of a command line; ``run`` is the command.  Exits like argparse."""
@@ -77,13 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     demo = command(
         "demo",
         "guests simulated in this process, with the terminal UI or without",
-        "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n  usblkback-tui demo --json | jq .verified",
+        "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n"
+        "  usblkback-tui demo --json | jq .verified\n  usblkback-tui demo --frontend winvbd",
         engine,
     )
     demo.add_argument("--headless", action="store_true", help="print a line a second instead of showing the UI")
     demo.add_argument(
         "--seconds", type=_seconds, metavar="N", help="end after N seconds (10 when there is no terminal)"
     )
+    demo.add_argument("--frontend", choices=FRONTENDS, default="linux", help="the block driver of the guests")
     _json(demo, "print the summary as JSON; implies --headless")
 
     command(

@@ -78,6 +78,13 @@ class Engine:
 
     def start(self) -> None:
         """Begin to serve on a host that is open.  Raises HostError, and UserError when a kind is served already."""
+        self.prepare()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
+
+    def prepare(self) -> None:
+        """All of :meth:`start` but the control thread: who calls this calls :meth:`turn`, too."""
         for kind, rival in self._host.rivals().items():
             if kind in self._settings.kinds:
                 raise UserError(
@@ -99,9 +106,6 @@ class Engine:
         if self._host.caps.domain_list:
             self._host.watch("@introduceDomain", "domain")
             self._host.watch("@releaseDomain", "domain")
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._thread.start()
-        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
 
     def stop(self, force_after: float = 10.0) -> None:
         """Detach every disk, after ``force_after`` seconds by force, and end the threads.  Idempotent."""
@@ -137,19 +141,23 @@ class Engine:
                 hints = Hints(everything=True)
             if hints.everything:
                 deadline = time.monotonic() + RESCAN
-            self._guarded(lambda hints=hints: self._follow(hints))  # type: ignore[misc]
-            self._guarded(lambda hints=hints: self._observe(hints))  # type: ignore[misc]
-            while True:
-                try:
-                    command = self._commands.get_nowait()
-                except queue.Empty:
-                    break
-                self._guarded(command)
-            self._guarded(self._sweep)
+            self.turn(hints)
             if time.monotonic() >= trim:
                 trim = time.monotonic() + TRIM_SECONDS
                 for disk in self._disks.values():
                     disk.trim()
+
+    def turn(self, hints: Hints) -> None:
+        """One round of the control thread: follow what changed, do what was posted, forget what has ended."""
+        self._guarded(lambda: self._follow(hints))
+        self._guarded(lambda: self._observe(hints))
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                break
+            self._guarded(command)
+        self._guarded(self._sweep)
 
     def _patience(self) -> float:
         """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
@@ -187,7 +195,8 @@ class Engine:
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
-        """Remove what has closed for good, and forget what holds nothing any more."""
+        """Remove what has closed for good, and forget what holds nothing any more; its name may be another's by now."""
+        before = len(self._disks)
         for key, disk in list(self._disks.items()):
             if disk.closed and not disk.online and not disk.ending and (disk.owned or disk.detaching):
                 self._remove(disk)
@@ -199,6 +208,8 @@ class Engine:
                 if not disk.ended:
                     self._leftover.append(disk)
         self._leftover = [disk for disk in self._leftover if not disk.ended]
+        if len(self._disks) < before and self._discovery is not None:
+            self._discovery.scan(self._domains)
 
     def _remove(self, disk: Disk) -> None:
         """Take its directories away, and the domain's with the last of them."""

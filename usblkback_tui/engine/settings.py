@@ -120,6 +120,10 @@ class EngineSettings:
         return dataclasses.replace(self, **own)
 
 
+FRONTENDS = ("linux", "winvbd", "ovmf", "grub", "uboot", "minios", "freebsd", "netbsd", "illumos")
+"""Block drivers that a guest of the embedded host may have; ``host/sim/guest/frontends`` describes them."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuestSettings:
     """One guest of the embedded host and the load it makes on each of its disks."""
