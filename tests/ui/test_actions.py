@@ -12,6 +12,7 @@ from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import ACTIONS, GROUPS, VIEWS, Registry, bindings, first_clash, keys_page
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.dialogs.base import Dialog
+from usblkback_tui.ui.dialogs.columns import ColumnList
 from usblkback_tui.ui.dialogs.help import help_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.main import VIEW_CLASSES, MainScreen
@@ -23,6 +24,7 @@ OWNERS: dict[str, type] = {
     "pane": LineView,
     "replay": MainScreen,
     "dialog": Dialog,
+    "columns": ColumnList,
     **VIEW_CLASSES,
 }
 

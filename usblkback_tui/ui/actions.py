@@ -17,7 +17,7 @@ class Action:
     """One thing an operator can do.
 
     ``where`` says who carries it out: ``app`` anywhere, ``main`` the main screen, ``pane`` the pane that has the focus,
-    ``dialog`` a question on the screen, or the name of a view.  ``name`` is the method ``action_<name>`` there,
+    ``dialog`` a question on the screen, ``columns`` the list of columns in one, or the name of a view.  ``name`` is the method ``action_<name>`` there,
     arguments included.  ``replay`` is the main screen, too, while a recording is looked at.
     """
 
@@ -174,7 +174,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort_next", ("s",), "sort", "Sort by the next column.", "Table", footer=9),
     Action("sort_previous", ("S",), "sort back", "Sort by the previous column.", "Table"),
     Action("sort_reverse", ("o",), "order", "Turn the order around.", "Table", footer=31),
-    Action("columns", ("w",), "columns", "Choose the columns of the table.", "Table", footer=26),
+    Action("columns", ("w",), "columns", "Choose and order the columns of the table.", "Table", footer=26),
     Action("expand", ("e",), "expand", "Give the whole screen to this pane, or give it back.", "Panes", footer=10),
     Action("chart_scope", ("c",), "all/one", "Charts of all disks, or of the selected one.", "Panes", footer=28),
     Action("next_pane", ("tab",), "next pane", "Go to the next pane.", "Panes", footer=27),
@@ -228,6 +228,22 @@ ACTIONS: tuple[Action, ...] = (
         "Leave; a second time while detaching offers to leave at once.",
         "Program",
         where="app",
+    ),
+    Action(
+        "move(-1)",
+        ("left", "h"),
+        "to the left",
+        "Of the columns dialog: the column under the cursor further to the left.",
+        "Questions",
+        where="columns",
+    ),
+    Action(
+        "move(1)",
+        ("right", "l"),
+        "to the right",
+        "Of the columns dialog: the column under the cursor further to the right.",
+        "Questions",
+        where="columns",
     ),
     Action("close", ("escape",), "close", "Close the question without doing anything.", "Questions", where="dialog"),
 )
@@ -310,9 +326,9 @@ class Registry:
 def first_clash(actions: Iterable[Action]) -> tuple[str, Action, Action] | None:
     """A key that would do two things at one place, and both of them."""
     several = list(actions)
-    for view in (*VIEWS, "dialog"):
+    in_dialogs = ("app", "dialog", "pane"), ("app", "dialog", "columns")
+    for here in (*map(places, VIEWS), *in_dialogs):
         seen: dict[str, Action] = {}
-        here = ("app", "dialog", "pane") if view == "dialog" else places(view)
         for action in several:
             if action.where not in here:
                 continue

@@ -143,8 +143,8 @@ class MainScreen(Screen[None]):
             if kept.sort in known:
                 table.set_reactive(LiveTable.sort_column, kept.sort)
                 table.set_reactive(LiveTable.sort_reverse, kept.reverse)
-            if kept.hidden:
-                table.hide(kept.hidden)
+            if kept.hidden or kept.order:
+                table.arrange(kept.order, kept.hidden)
 
     async def action_screen(self, name: str) -> None:
         """Show one of the views."""
@@ -479,7 +479,8 @@ class MainScreen(Screen[None]):
     def keep_table(self) -> None:
         """Remember order and columns of the table that is shown."""
         if (table := self.view.table) is not None:
-            self.state.keep_table(self.view_name, table.sort_column, table.sort_reverse, table.hidden)
+            order = [column.id for column in table.columns]
+            self.state.keep_table(self.view_name, table.sort_column, table.sort_reverse, table.hidden, order)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
