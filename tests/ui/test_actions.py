@@ -15,6 +15,7 @@ from usblkback_tui.ui.dialogs.base import Dialog
 from usblkback_tui.ui.dialogs.columns import ColumnList
 from usblkback_tui.ui.dialogs.help import help_lines
 from usblkback_tui.ui.lines import LineView
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.main import VIEW_CLASSES, MainScreen
 from usblkback_tui.ui.text import line_width, plain
 
@@ -25,6 +26,7 @@ OWNERS: dict[str, type] = {
     "replay": MainScreen,
     "dialog": Dialog,
     "columns": ColumnList,
+    "log": LogPane,
     **VIEW_CLASSES,
 }
 

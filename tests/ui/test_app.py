@@ -20,6 +20,7 @@ from usblkback_tui.ui import app as app_module
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.dialogs.help import HelpDialog
 from usblkback_tui.ui.lines import LineView
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.outcome import Outcome
 from usblkback_tui.ui.tree import DomainTree
 
@@ -367,6 +368,38 @@ async def test_events_follow_until_scrolled_away() -> None:
         await pilot.pause()
         backend.say("and then another", Severity.GOOD)
         await until(pilot, lambda: "and then another" in screen_text(app))
+
+
+async def test_the_log_is_searched_and_filtered_by_severity() -> None:
+    backend = house()
+    for n in range(60):
+        severity = Severity.WARNING if n % 20 == 7 else Severity.INFO
+        backend.say(f"needle {n}" if n % 10 == 7 else f"hay {n}", severity)
+    app = app_for(backend)
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        await until(pilot, lambda: "hay 59" in screen_text(app))
+        log = app.main.query_one("#events", LogPane)
+        log.focus()
+        await pilot.press("slash", *"need+le")
+        await until(pilot, lambda: "/need+le: 6 of 6" in str(log.border_title))
+        assert app.main.table.rows, "the disks are not filtered"
+        await pilot.press("enter", "N", "N", "N")
+        await until(pilot, lambda: "3 of 6" in str(log.border_title) and "needle 27" in shown(app, "events"))
+        assert "hay 59" not in shown(app, "events")
+        await pilot.press("n")
+        await until(pilot, lambda: "4 of 6" in str(log.border_title))
+        await pilot.press("ampersand")
+        await until(pilot, lambda: "only /need+le: 4 of 6" in str(log.border_title) and len(log.lines) == 6)
+        await pilot.press("v")
+        await until(pilot, lambda: "warnings and errors" in str(log.border_title) and len(log.lines) == 3)
+        await pilot.press("escape")
+        await until(pilot, lambda: not log.words)
+        assert app.focused is log
+        await until(pilot, lambda: "131080" in shown(app, "events"))
+        assert "hay" not in shown(app, "events")
+        await pilot.press("v", "v")
+        await until(pilot, lambda: len(log.lines) == len(backend.log))
 
 
 async def test_copy_takes_what_is_under_the_cursor_and_evidence_takes_all() -> None:

@@ -314,7 +314,7 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
         await pilot.press("s", "s", "o", "minus")
-        app.main.table.arrange(["vdev", "nonsense", "health"], {"image", "mode"})
+        app.main.table.arrange_columns(["vdev", "nonsense", "health"], {"image", "mode"})
         app.main.keep_table()
         app.theme = "nord"
         await ticks(pilot)
@@ -403,11 +403,11 @@ async def test_a_recording_is_played_paused_stepped_and_sought(tmp_path: Path) -
         assert "3 web-01" in screen_text(app)
         await pilot.press("p")
         await until(pilot, lambda: "⏸ 00:00:05" in screen_text(app))
-        await pilot.press("n", "n")
+        await pilot.press("f", "f")
         await until(pilot, lambda: "⏸ 00:00:07" in screen_text(app))
         await pilot.press("greater_than_sign")
         await until(pilot, lambda: "⏸ 00:01:07" in screen_text(app))
-        await pilot.press("less_than_sign", "N", "right_parenthesis")
+        await pilot.press("less_than_sign", "b", "right_parenthesis")
         await until(pilot, lambda: "⏸ 00:00:06 of 00:01:29 2x" in screen_text(app))
         await pilot.press("r")
         await until(pilot, lambda: "This is a recording already." in notices(app))

@@ -17,8 +17,9 @@ class Action:
     """One thing an operator can do.
 
     ``where`` says who carries it out: ``app`` anywhere, ``main`` the main screen, ``pane`` the pane that has the focus,
-    ``dialog`` a question on the screen, ``columns`` the list of columns in one, or the name of a view.  ``name`` is the method ``action_<name>`` there,
-    arguments included.  ``replay`` is the main screen, too, while a recording is looked at.
+    ``log`` the event log while it has it, ``dialog`` a question on the screen, ``columns`` the list of columns in one,
+    or the name of a view.  ``name`` is the method ``action_<name>`` there, arguments included.  ``replay`` is the main
+    screen, too, while a recording is looked at.
     """
 
     name: str
@@ -80,6 +81,7 @@ _KEYCAPS = {
     "right_curly_bracket": "}",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "ampersand": "&",
     "left_parenthesis": "(",
     "right_parenthesis": ")",
 }
@@ -147,8 +149,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "seek(60)", ("greater_than_sign",), "+1 min", "Of a recording: a minute on.", "Time", where="replay", footer=5
     ),
-    Action("frame(-1)", ("N",), "frame back", "Of a recording: to the frame before.", "Time", where="replay"),
-    Action("frame(1)", ("n",), "frame", "Of a recording: to the next frame.", "Time", where="replay", footer=11),
+    Action("frame(-1)", ("b",), "frame back", "Of a recording: to the frame before.", "Time", where="replay"),
+    Action("frame(1)", ("f",), "frame", "Of a recording: to the next frame.", "Time", where="replay", footer=11),
     Action("speed(-1)", ("left_parenthesis",), "slower", "Of a recording: play slower.", "Time", where="replay"),
     Action(
         "speed(1)", ("right_parenthesis",), "faster", "Of a recording: play faster.", "Time", where="replay", footer=11
@@ -166,7 +168,8 @@ ACTIONS: tuple[Action, ...] = (
         "filter",
         ("slash",),
         "filter",
-        "Show only what matches: words or regexes, !word hides, dom:web looks at one field, p99>5ms compares.",
+        "Show only what matches: words or regexes, !word hides, dom:web looks at one field, p99>5ms compares. "
+        "In the event log: search it.",
         "Table",
         footer=4,
     ),
@@ -206,6 +209,24 @@ ACTIONS: tuple[Action, ...] = (
         where="store",
         footer=5,
         changes=True,
+    ),
+    Action("match(1)", ("n",), "next match", "Of a search in the event log: the next match.", "Log", where="log"),
+    Action("match(-1)", ("N",), "match before", "Of a search in the event log: the match before.", "Log", where="log"),
+    Action(
+        "matching_only",
+        ("ampersand",),
+        "only matches",
+        "Of a search in the event log: hide what does not match, or show it again.",
+        "Log",
+        where="log",
+    ),
+    Action(
+        "level",
+        ("v",),
+        "severity",
+        "Of the event log: show everything, warnings and errors, or errors alone.",
+        "Log",
+        where="log",
     ),
     Action("help", ("question_mark", "f1"), "help", "Every key and what it does.", "Program", where="app", footer=1),
     Action(
@@ -248,7 +269,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("close", ("escape",), "close", "Close the question without doing anything.", "Questions", where="dialog"),
 )
 
-GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Questions", "Program")
+GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Log", "Questions", "Program")
 _NO_KEY = "no_key"
 """A key that no keyboard has."""
 _ALWAYS = {"interrupt", "quit"}
@@ -275,7 +296,7 @@ def bindings(where: str) -> list[BindingType]:
 
 def places(view: str) -> tuple[str, ...]:
     """Everything that may take a key while a view is shown."""
-    return "app", "main", "pane", "replay", view
+    return ("app", "main", "pane", "replay", view, *(("log",) if view == "overview" else ()))
 
 
 class Registry:

@@ -131,7 +131,7 @@ class LiveTable(LineView, Generic[Row]):
         """The columns that are not wanted."""
         return frozenset(column.id for column in self._all) - {column.id for column in self._columns}
 
-    def arrange(self, order: Sequence[str], hidden: Collection[str]) -> None:
+    def arrange_columns(self, order: Sequence[str], hidden: Collection[str]) -> None:
         """Show the columns in this order, those it does not name after them, and leave the hidden ones out.
 
         The last one takes the room that is left, so it always stays and stays last.

@@ -25,6 +25,7 @@ from usblkback_tui.ui.evidence import evidence
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.playhead import Playhead
 from usblkback_tui.ui.recording import other_speed, player_text
@@ -50,7 +51,6 @@ VIEW_CLASSES: dict[str, type[View]] = {
     view.NAME: view for view in (OverviewView, HandshakeView, RingsView, LatencyView, StoreView, TraceView, EngineView)
 }
 TITLES = {name: VIEW_CLASSES[name].TITLE for name in VIEWS}
-DISK_FILTER = "filter disks: words or regexes, !not, dom:web, p99>5ms, writes>1k, err>0"
 
 Key = tuple[int, int]
 
@@ -87,6 +87,8 @@ class MainScreen(Screen[None]):
         self._views: dict[str, View] = {self.view_name: self.view}
         self._tree_of: object = None
         """What the tree was made of."""
+        self._filtered: View | LogPane | None = None
+        """What the words in the filter field are for, while it is shown."""
         self._looked: dict[str, float] = {}
         self.recording = ""
         """How long something has been recorded, for the header."""
@@ -144,7 +146,7 @@ class MainScreen(Screen[None]):
                 table.set_reactive(LiveTable.sort_column, kept.sort)
                 table.set_reactive(LiveTable.sort_reverse, kept.reverse)
             if kept.hidden or kept.order:
-                table.arrange(kept.order, kept.hidden)
+                table.arrange_columns(kept.order, kept.hidden)
 
     async def action_screen(self, name: str) -> None:
         """Show one of the views."""
@@ -305,7 +307,8 @@ class MainScreen(Screen[None]):
         overview = self.overview
         if overview is not None and overview.is_mounted:
             if key not in [row.disk.key for row in overview.table.rows]:
-                self._clear_filter()
+                self._close_filter()
+                overview.filter_by("")
             overview.table.cursor = key
         self.refresh_selection()
 
@@ -339,9 +342,8 @@ class MainScreen(Screen[None]):
         await self.action_screen("overview")
         overview = self.overview
         if overview is not None:
-            self._open_filter(f"dom:{message.domid}")
-            overview.disk_words = f"dom:{message.domid}"
-            self.refresh_view()
+            self._open_filter(overview, f"dom:{message.domid}")
+            overview.filter_by(f"dom:{message.domid}")
             overview.table.focus()
 
     @on(LiveTable.Chosen, "#table")
@@ -390,13 +392,17 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Undo one thing that hides something, the nearest first; then go home."""
-        field, overview = self.query_one("#filter", Input), self.overview
-        if field.has_focus or field.display:
+        overview, focused = self.overview, self.focused
+        if self._filtered is not None:
             self._clear_filter()
-        elif self.has_class("-expanded"):
+            return
+        if isinstance(focused, LogPane) and focused.words:
+            focused.filter_by("")
+            return
+        if self.has_class("-expanded"):
             self._collapse()
-        elif overview is not None and self.view is overview and overview.disk_words:
-            self._clear_filter()
+        elif overview is not None and self.view is overview and overview.words:
+            overview.filter_by("")
         elif overview is not None and self.view is overview and overview.problems_only:
             self.action_problems()
         elif not self.playhead.live:
@@ -409,47 +415,53 @@ class MainScreen(Screen[None]):
     # -- filter --------------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        self._open_filter(self._words)
-        self.query_one("#filter", Input).focus()
+        log = next((pane for pane in (self.focused, self.view.expanded) if isinstance(pane, LogPane)), None)
+        target = log or (self.view if self.view.FILTER else self.overview)
+        if target is not None:
+            self._open_filter(target, target.words)
+            self.query_one("#filter", Input).focus()
 
-    @property
-    def _words(self) -> str:
-        overview = self.overview
-        if self.view.FILTER:
-            return self.view.words
-        return overview.disk_words if overview is not None else ""
-
-    def _open_filter(self, words: str) -> None:
+    def _open_filter(self, target: View | LogPane, words: str) -> None:
         field = self.query_one("#filter", Input)
-        field.placeholder = self.view.FILTER or DISK_FILTER
+        self._filtered = target
+        field.placeholder = target.FILTER
         field.value = words
         field.display = True
 
     def _close_filter(self) -> None:
+        self._filtered = None
         self.query_one("#filter", Input).display = False
 
     def _clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
+        """Show everything again, and give the focus back where it came from."""
+        target = self._filtered
+        if target is None:
+            return
         self._close_filter()
-        self._filter_by("")
+        target.filter_by("")
+        self._leave_filter(target)
 
-    def _filter_by(self, words: str) -> None:
-        if self.view.FILTER:
-            self.view.filter_by(words)
-        elif self.overview is not None:
-            self.overview.disk_words = words
-            self.refresh_view()
+    def _leave_filter(self, target: View | LogPane) -> None:
+        if isinstance(target, LogPane):
+            target.focus()
+        else:
+            self.view.focus_first()
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
-        if event.input.display and event.value != self._words:
-            self._filter_by(event.value)
+        target = self._filtered
+        if target is not None and event.value != target.words:
+            target.filter_by(event.value)
+            self.refresh_view()
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
+        target = self._filtered
+        if target is None:
+            return
         if not self.query_one("#filter", Input).value.strip():
             self._clear_filter()
-        self.view.focus_first()
+        self._leave_filter(target)
 
     def action_problems(self) -> None:
         overview = self.overview

@@ -48,7 +48,7 @@ class ColumnList(SelectionList[str]):
         self._arrange(self._usual, frozenset())
 
     def _arrange(self, order: list[str] | tuple[str, ...], hidden: frozenset[str]) -> None:
-        self._table.arrange(order, hidden)
+        self._table.arrange_columns(order, hidden)
         with self.prevent(SelectionList.SelectedChanged):
             self.clear_options()
             self.add_options(self._selections())
@@ -56,7 +56,7 @@ class ColumnList(SelectionList[str]):
     @on(SelectionList.SelectedChanged)
     def _chosen(self) -> None:
         ids = [column.id for column in self._table.columns[:-1]]
-        self._table.arrange(ids, set(ids) - set(self.selected))
+        self._table.arrange_columns(ids, set(ids) - set(self.selected))
 
 
 class ColumnsDialog(Dialog[None]):

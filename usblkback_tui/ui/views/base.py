@@ -91,7 +91,7 @@ class View(Vertical):
     FIRST: ClassVar[str] = ""
     """Selector of the pane that has the focus first."""
     FILTER: ClassVar[str] = ""
-    """What its own filter is for, said in the empty field; without one the filter is that of the disks."""
+    """What its own filter is for, said in the empty field; a screen without one has that of the disks."""
 
     LOOK_SECONDS: ClassVar[float] = 0.2
     """How long a look is good for, at least."""
