@@ -20,7 +20,7 @@ from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.reader import Recording
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, PendingAttach, Snapshot
 from usblkback_tui.protocol.errors import UserError
 
 MIN_SPEED, MAX_SPEED = 0.1, 100.0
@@ -186,11 +186,15 @@ class ReplayBackend:
                 kept.extend(one.requests)
         self._traced_to = number
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """Not here."""
         _refuse()
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
+        """Not here."""
+        _refuse()
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
         """Not here."""
         _refuse()
 
