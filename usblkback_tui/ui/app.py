@@ -25,7 +25,7 @@ from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.recording.replay import ReplayBackend
 from usblkback_tui.engine.settings import AlertSettings
-from usblkback_tui.engine.snapshot import DiskView, Severity
+from usblkback_tui.engine.snapshot import DiskView, PendingAttach, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
 from usblkback_tui.ui.background import in_thread
@@ -215,6 +215,11 @@ class UsblkApp(App[Outcome]):
         """What is attached now."""
         return self.model.disks
 
+    @property
+    def pending(self) -> tuple[PendingAttach, ...]:
+        """What waits for its domain now."""
+        return self.model.snapshot.pending if self.model.snapshot else ()
+
     @on(Wanted)
     def _wanted(self, message: Wanted) -> None:
         what = message.what
@@ -254,9 +259,12 @@ class UsblkApp(App[Outcome]):
             self.push_screen(ResizeDialog(self.backend, disk))
 
     def _ask_detach(self, *, force: bool) -> None:
-        from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
+        from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog, TakeBackDialog
 
-        if (disk := self._own_disk("detached")) is not None:
+        scene = self.main.scene
+        if scene is not None and scene.pending is not None:
+            self.push_screen(TakeBackDialog(self.backend, scene.pending))
+        elif (disk := self._own_disk("detached")) is not None:
             dialog = ForceDialog if force else DetachDialog
             self.push_screen(dialog(self.backend, disk, self.detach_seconds))
 
@@ -268,6 +276,7 @@ class UsblkApp(App[Outcome]):
             return disk
         if scene is not None and scene.disk is not None:
             why = f"{scene.disk.kind} serves it" if scene.is_foreign else "it is gone"
+            why = "it waits for its domain" if scene.pending is not None else why
             self.notify(f"{clean(scene.disk.title)} cannot be {done}: {why}.", severity="warning", markup=False)
         else:
             self.notify("There is no disk selected; a attaches one.", severity="warning", markup=False)
@@ -347,10 +356,12 @@ class UsblkApp(App[Outcome]):
             return
         if self.engine_stays:
             self.exit(Outcome.ENGINE_STAYS)
-        elif not self.disks:
+        elif not self.disks and not self.pending:
             self.exit(Outcome.NO_DISKS)
         else:
-            self.push_screen(QuitDialog(self.backend, self.disks, self.detach_seconds, self.hand_over))
+            self.push_screen(
+                QuitDialog(self.backend, self.disks, self.detach_seconds, self.hand_over, waiting=len(self.pending))
+            )
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: the same as quit; while disks are being detached, the way out that does not wait."""

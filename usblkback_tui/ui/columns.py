@@ -21,6 +21,11 @@ def _p50(row: DiskRow) -> Span:
     return units.latency(value), "faint" if value is None else ""
 
 
+def _number(row: DiskRow) -> str:
+    """Of its domain, once that has one."""
+    return str(row.disk.domid) if row.disk.domid >= 0 else "-"
+
+
 def _size(row: DiskRow) -> Span:
     return (units.capacity(row.disk.sectors), "") if row.disk.sectors else ("-", "faint")
 
@@ -80,7 +85,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "dom",
         "DOM",
-        lambda row: (f"{row.disk.domid} {clean(row.disk.domain)}", "bold"),
+        lambda row: (f"{_number(row)} {clean(row.disk.domain)}", "bold"),
         lambda row: (row.disk.domid, row.disk.devid),
         least=6,
         most=18,
@@ -106,7 +111,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "kind",
         "BY",
-        lambda row: (row.disk.kind, "info" if row.foreign else "muted"),
+        lambda row: (row.disk.kind, "info" if row.foreign or row.disk.domid < 0 else "muted"),
         lambda row: row.disk.kind,
         least=6,
         most=11,

@@ -19,6 +19,7 @@ from usblkback_tui.ui.handshake import handshake_lines, moment_shown
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.livetable import LiveTable
 from usblkback_tui.ui.logpane import LogPane
+from usblkback_tui.ui.pending import pending_lines
 from usblkback_tui.ui.scene import DiskRow, Scene
 from usblkback_tui.ui.text import Line, clean
 from usblkback_tui.ui.views.base import Pane, Sheet, View, disk_title, of_disk
@@ -59,7 +60,7 @@ class OverviewView(View):
                 "detail",
                 of_disk(_detail, "details"),
                 title=disk_title("Detail"),
-                made_of=lambda scene: (scene.disk, scene.disk_rates),
+                made_of=lambda scene: (scene.disk, scene.disk_rates, scene.pending and int(scene.now)),
             )
 
     # -- table ---------------------------------------------------------------------------------------------------
@@ -142,6 +143,8 @@ def _lanes(scene: Scene, width: int, height: int) -> Sequence[Line]:
 
 def _detail(scene: Scene, width: int, height: int) -> Sequence[Line]:
     assert scene.disk is not None
+    if scene.pending is not None:
+        return pending_lines(scene.pending, scene.now, width)
     return (detail_lines if height > 8 else summary_lines)(scene.disk, scene.disk_rates, width)
 
 
