@@ -103,7 +103,8 @@ class UsblkApp(App[Outcome]):
             title, self.registry, self.state, backend if isinstance(backend, ReplayBackend) else None
         )
         self.recording = Recording(backend)
-        self.sampler = Sampler(backend, self._deliver, self.model.moments.keep)
+        past = backend.past if isinstance(backend, ReplayBackend) else None
+        self.sampler = Sampler(backend, self._deliver, self.model.moments.keep, past)
         self.inspector = Inspector(backend, self._deliver_answer)
         self._alerts = alerts
         self._alerted: set[str] = set()

@@ -49,15 +49,26 @@ class Model:
         if self.snapshot is not None and self.snapshot.started != sample.snapshot.started:
             self.events.clear()
             self.logged += 1
-            self.history = History()
-            self.moments.forget()
-            self.rates, self.total = {}, Rates()
+            self._forget()
         self.error = ""
         self.snapshot = sample.snapshot
         self.samples += 1
         self.events.extend(sample.events)
         self.logged += len(sample.events)
-        if sample.rates is not None:
+        if sample.past:
+            self._forget()
+        for one in (*sample.past, sample):
+            self._measure(one)
+
+    def _forget(self) -> None:
+        """Begin the past anew."""
+        self.history = History()
+        self.moments.forget()
+        self.rates, self.total = {}, Rates()
+
+    def _measure(self, sample: Sample) -> None:
+        """Take what was measured into the past, where something was."""
+        if sample.rates is not None and sample.snapshot is not None:
             ours = [disk.key for disk in sample.snapshot.disks]
             # Those who count for others do it once a second, so a look may come between two of their counts.
             before = {disk.key: self.rates[disk.key] for disk in sample.snapshot.foreign if disk.key in self.rates}
