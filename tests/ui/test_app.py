@@ -13,6 +13,7 @@ from textual.widgets import Input
 from tests.ui.drive import LARGE, SMALL, app_for, notices, play, screen_text, shown, ticks, until, widget_text
 from tests.ui.fake import FakeBackend, house, make_disk
 from tests.ui.fake_looks import START
+from usblkback_tui.engine.settings import ThemeSettings
 from usblkback_tui.engine.snapshot import DomainView, Health, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
@@ -22,6 +23,7 @@ from usblkback_tui.ui.dialogs.help import HelpDialog
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.outcome import Outcome
+from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.tree import DomainTree
 
 
@@ -557,3 +559,26 @@ async def test_colours_follow_the_theme_and_no_color(monkeypatch: pytest.MonkeyP
             assert "✖ stuck 42 s" in screen_text(app)
         assert app.palette.style("good") != dark
         assert app.no_color
+
+
+async def test_a_theme_of_the_operator_colours_everything() -> None:
+    themes = (("harbour", ThemeSettings("#4fa3d1", background="#101820", error="#ff5f56")),)
+    app = UsblkApp(house(), refresh_hz=0.01, theme="harbour", themes=themes, clock=lambda: 0.0)
+    async with app.run_test(size=SMALL) as pilot:
+        await ticks(pilot)
+        assert app.theme == "harbour"
+        ground = app.main.table.render_line(3)._segments[0].style
+        assert ground is not None
+        assert ground.bgcolor is not None
+        assert ground.bgcolor.get_truecolor() == (16, 24, 32)
+        app.theme = "nord"
+        await ticks(pilot)
+        assert app.main.table.render_line(3)._segments[0].style != ground
+
+
+def test_a_theme_nobody_knows_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        UserError, match=r"ui.theme is 'harbor', which is no theme; use one of .*nord.*ui.themes.harbor"
+    ):
+        UsblkApp(house(), theme="harbor")
+    assert UsblkApp(house(), theme="nord", state=UiState(theme="gone")).theme == "nord"

@@ -24,7 +24,7 @@ from textual.screen import Screen
 from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.recording.replay import ReplayBackend
-from usblkback_tui.engine.settings import AlertSettings
+from usblkback_tui.engine.settings import AlertSettings, ThemeSettings
 from usblkback_tui.engine.snapshot import DiskView, PendingAttach, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
@@ -43,6 +43,7 @@ from usblkback_tui.ui.recording import Recording
 from usblkback_tui.ui.sampler import Sample, Sampler
 from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import clean
+from usblkback_tui.ui.themes import own_theme
 from usblkback_tui.ui.views.base import View
 from usblkback_tui.ui.views.engine import EngineView
 from usblkback_tui.ui.views.store import StoreView
@@ -69,6 +70,7 @@ class UsblkApp(App[Outcome]):
         title: str = "usblkback",
         refresh_hz: float = 4.0,
         theme: str = "textual-dark",
+        themes: Sequence[tuple[str, ThemeSettings]] = (),
         detach_seconds: float = 10.0,
         engine_stays: bool = False,
         hand_over: Callable[[], None] | None = None,
@@ -81,7 +83,8 @@ class UsblkApp(App[Outcome]):
 
         ``hand_over`` gives the disks to a headless engine and is offered when leaving; it may block and raises
         UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.  ``keys`` are those of ``[keys]``;
-        UserError when they clash.  ``state`` is what the screens were like when they were left; its theme wins.
+        UserError when they clash, and for a ``theme`` that is neither Textual's nor one of ``themes``, the operator's
+        own.  ``state`` is what the screens were like when they were left; its theme wins while there is one.
         ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``clock`` measures what the
         screens cost.
         """
@@ -95,8 +98,17 @@ class UsblkApp(App[Outcome]):
         self.registry = Registry(keys)
         self.set_keymap(self.registry.keymap)
         self.state = state or UiState()
-        wanted = self.state.theme or theme
-        self.theme = wanted if wanted in self.available_themes else "textual-dark"
+        for name, colours in themes:
+            self.register_theme(own_theme(name, colours))
+        known = self.available_themes
+        if theme not in known:
+            raise UserError(
+                f"ui.theme is {theme!r}, which is no theme",
+                fix=f"use one of {', '.join(sorted(known))}, or define it as [ui.themes.{theme}]",
+                key="ui.theme",
+                value=theme,
+            )
+        self.theme = self.state.theme if self.state.theme in known else theme
         self.palette = Palette(self.current_theme)
         self.model = Model()
         self.main = MainScreen(

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.ui import units
 from usblkback_tui.ui.livetable import Column
@@ -94,7 +92,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "image",
         "IMAGE",
-        lambda row: (clean(PurePath(row.disk.image).name or row.disk.image), ""),
+        lambda row: (clean(row.disk.image.rpartition("/")[2] or row.disk.image), ""),
         lambda row: row.disk.image,
         least=6,
         most=16,

@@ -230,13 +230,10 @@ class LiveTable(LineView, Generic[Row]):
             self.refresh()
 
     def _repaint_changed(self) -> None:
-        layout, top, width = self.visible_columns(), self.scroll_offset.y, self.size.width
-        for y in sorted(self._drawn):
-            now = self._line(y, top, layout)
-            was = self._drawn[y]
-            if now is not was:
-                self._drawn[y] = now
-                self.repaint_line(y, was, now, width)
+        layout, top = self.visible_columns(), self.scroll_offset.y
+        rows = [(y, self._drawn[y], self._line(y, top, layout)) for y in sorted(self._drawn)]
+        self._drawn.update((y, now) for y, _, now in rows)
+        self.repaint(rows)
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
@@ -272,7 +269,10 @@ class LiveTable(LineView, Generic[Row]):
         kept = self._drawings.get(key)
         if kept is None or kept.row != row:
             spans = tuple([column.cell(row) for column in self._columns])
-            kept = self._drawings[key] = _Drawing(row, spans, tuple([cells(text) for text, _ in spans]))
+            if kept is not None and kept.spans == spans:
+                kept.row = row  # its counters went on, but nothing that is shown
+            else:
+                kept = self._drawings[key] = _Drawing(row, spans, tuple([cells(text) for text, _ in spans]))
         return kept
 
     def _row_line(self, cell_spans: tuple[Span, ...], layout: Layout[Row], under_cursor: bool) -> Line:

@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from usblkback_tui.engine.api import Backend
-from usblkback_tui.engine.rates import Rates, between
+from usblkback_tui.engine.rates import Rates, between, together
 from usblkback_tui.engine.snapshot import Event, Snapshot
+from usblkback_tui.ui import heat
 from usblkback_tui.ui.foreign import rates_of_foreign
 from usblkback_tui.ui.heat import Heat, heat_between
 from usblkback_tui.ui.moments import WHOLE
@@ -34,6 +35,10 @@ class Sample:
     """Set once in ``RATE_SECONDS``."""
     heat: dict[tuple[int, int], Heat] | None = None
     """Set together with ``rates``: what ended in that time, by latency."""
+    total: Rates = field(default_factory=Rates)
+    """Of all disks of ours together."""
+    warmth: Heat | None = None
+    """And their heat."""
     seconds: int = 0
     """How many of ``RATE_SECONDS`` they stand for."""
     past: tuple[Sample, ...] = ()
@@ -144,8 +149,10 @@ class Sampler:
 
     def _measured(self, old: Snapshot, new: Snapshot, events: tuple[Event, ...] = ()) -> Sample:
         seconds = max(1, round(new.monotonic - old.monotonic))
-        rates = between(old, new) | rates_of_foreign(old, new)
-        return Sample(new, events, rates, heat_between(old, new), seconds)
+        ours, heats = between(old, new), heat_between(old, new)
+        warmth = heat.together(heats.values()) if heats else None
+        total = together(ours.values())
+        return Sample(new, events, ours | rates_of_foreign(old, new), heats, total, warmth, seconds)
 
     def _kept(self, snapshot: Snapshot) -> None:
         if self._keep is not None:

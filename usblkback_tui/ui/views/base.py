@@ -101,6 +101,8 @@ class View(Vertical):
         self.scene: Scene | None = None
         self.words = ""
         """Its own filter."""
+        self._panes: tuple[Pane, ...] = ()
+        """Its panes, which are there from the beginning on."""
         self.expanded: Widget | None = None
         """The pane that has the whole screen."""
 
@@ -109,7 +111,9 @@ class View(Vertical):
     def show_scene(self, scene: Scene) -> None:
         """A tick."""
         self.scene = scene
-        for pane in self.query(Pane):
+        if not self._panes:
+            self._panes = tuple(self.query(Pane))
+        for pane in self._panes:
             pane.show_scene(scene)
 
     def filter_by(self, words: str) -> None:

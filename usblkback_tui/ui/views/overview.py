@@ -82,7 +82,9 @@ class OverviewView(View):
         table = self.table
         wanted = disk_filter(self.words)
         every = scene.rows()
-        rows = [row for row in every if wanted.matches(row) and (not self.problems_only or row.disk.health.unwell)]
+        rows = every
+        if self.words or self.problems_only:
+            rows = [row for row in every if wanted.matches(row) and (not self.problems_only or row.disk.health.unwell)]
         empty = empty_lines(scene.snapshot, bool(every), self.problems_only and not self.words)
         if table.empty != empty:
             table.empty = empty
