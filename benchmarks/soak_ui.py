@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
     soak = soaked(seen, args.disks)
     print(
         f"\n{soak.minutes:.1f} minutes, {soak.disks} busy disks: {soak.start:.2f} MiB at the begin, "
-        f"{soak.middle:.2f} in the middle, {soak.end:.2f} at the end; {soak.growth:+.2f} MiB an hour in the second half "
-        f"({soak.whole_growth:+.2f} over all)"
+        f"{soak.middle:.2f} in the middle, {soak.end:.2f} at the end; {soak.growth:+.2f} MiB an hour "
+        f"in the second half ({soak.whole_growth:+.2f} over all)"
     )
     if soak.verdict:
         print(f"target: at most {MOST_PER_HOUR:g} MiB an hour: {soak.verdict}")

@@ -170,9 +170,9 @@ class History:
         if warmth is None and heats:
             warmth = heat.together(heats.values())
         self.all.repeat(total or together(rates.values()), warmth, seconds)
-        for key in self._tracks.keys() - set(present):
-            del self._tracks[key]
-            self._taken.pop(key, None)
+        for key in set(self._tracks).union(*(one.rates for one in self._late)) - set(present):
+            self._tracks.pop(key, None)
+            self._taken[key] = len(self._late)  # should it come back, it begins anew
         self._late.append(_Measured(rates, heats, seconds))
         self._due = list(self._tracks.keys() | rates.keys())
         if len(self._late) >= MOST_LATE:

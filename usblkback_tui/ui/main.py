@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -44,6 +44,8 @@ from usblkback_tui.ui.views.trace import TraceView
 
 FULL_WIDTH, FULL_HEIGHT = 110, 36
 """From this size on every pane has a frame."""
+TURNS_HZ = 2.0
+"""From so many ticks a second on, panes that are much work are not all drawn in one."""
 TREE_WIDTH = 136
 """From this width on the domains stand at the left, too."""
 
@@ -210,10 +212,10 @@ class MainScreen(Screen[None]):
     def show_model(self, model: Model) -> None:
         """A tick: show what is new."""
         self.model = model
-        self.refresh_view()
+        self.refresh_view(tick=cast(Any, self.app).refresh_hz >= TURNS_HZ)
 
-    def refresh_view(self) -> None:
-        """Bring everything on the screen up to date."""
+    def refresh_view(self, *, tick: bool = False) -> None:
+        """Bring everything on the screen up to date; on a ``tick`` what is much work takes turns."""
         if not self.is_mounted:
             return
         scene = self.scene
@@ -230,7 +232,7 @@ class MainScreen(Screen[None]):
                 tree.set_nodes(tree_nodes(scene))
             tree.follow(self.selected)
         if self.view.is_mounted:
-            self.view.show_scene(scene)
+            (self.view.tick if tick else self.view.show_scene)(scene)
 
     def _select_something(self, scene: Scene) -> bool:
         """There is always a disk selected while there are disks; one that goes is followed by its neighbour.

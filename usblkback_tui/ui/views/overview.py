@@ -54,7 +54,7 @@ class OverviewView(View):
                     title=disk_title("Handshake"),
                     made_of=lambda scene: (scene.disk, moment_shown(scene.disk, scene.now) if scene.disk else 0),
                 )
-                yield Pane("charts", self._charts, title=self._charts_title, made_of=self._charts_of)
+                yield Pane("charts", self._charts, title=self._charts_title, made_of=self._charts_of, patient=True)
                 yield LogPane("events")
             yield Pane(
                 "detail",
