@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -402,6 +403,44 @@ async def test_the_log_is_searched_and_filtered_by_severity() -> None:
         assert "hay" not in shown(app, "events")
         await pilot.press("v", "v")
         await until(pilot, lambda: len(log.lines) == len(backend.log))
+
+
+async def test_going_to_a_time_and_back() -> None:
+    backend = house()
+    app = app_for(backend)
+    async with app.run_test(size=LARGE) as pilot:
+        await play(pilot, backend, 40)
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        assert "there is 22:13:21 to 22:14:00." in screen_text(app)
+        await pilot.press(*"noon", "enter")
+        await until(pilot, lambda: "'noon' is no time" in screen_text(app))
+        app.screen.query_one("#time", Input).value = "22:13:45"
+        await pilot.press("enter")
+        await until(pilot, lambda: "PAST −15 s" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+5", "enter")
+        await until(pilot, lambda: "PAST −10 s" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+1m", "enter")
+        await until(pilot, lambda: app.main.playhead.live)
+
+
+async def test_how_often_is_looked_can_be_changed() -> None:
+    app = app_for(house())
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        await pilot.press("i", "i")
+        await until(pilot, lambda: "2 looks a second." in notices(app))
+        before = app.model.samples
+        deadline = time.monotonic() + 60
+        while app.model.samples < before + 2:
+            assert time.monotonic() < deadline
+            await pilot.pause(0.05)
+        await pilot.press("I", "I", "I")
+        await until(pilot, lambda: app.refresh_hz == 0.5)
 
 
 async def test_copy_takes_what_is_under_the_cursor_and_evidence_takes_all() -> None:

@@ -410,6 +410,14 @@ async def test_a_recording_is_played_paused_stepped_and_sought(tmp_path: Path) -
         await until(pilot, lambda: app.model.history.seconds >= 65)
         assert len(app.model.history.track((3, 51712)).reads.last(100)) >= 65
         assert app.model.window is not None
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"-7", "enter")
+        await until(pilot, lambda: "⏸ 00:01:00" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+7", "enter")
+        await until(pilot, lambda: "⏸ 00:01:07" in screen_text(app))
         await pilot.press("less_than_sign", "b", "right_parenthesis")
         await until(pilot, lambda: "⏸ 00:00:06 of 00:01:29 2x" in screen_text(app))
         await pilot.press("r")

@@ -133,6 +133,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("scrub(1)", ("right_square_bracket",), "forth", "Go forth one second.", "Time", footer=8),
     Action("scrub(-30)", ("left_curly_bracket",), "back 30 s", "Go back half a minute.", "Time"),
     Action("scrub(30)", ("right_curly_bracket",), "forth 30 s", "Go forth half a minute.", "Time"),
+    Action("goto", ("T",), "go to time", "Go to a time, or so far back or forth.", "Time", footer=29),
     Action("live", ("end",), "live", "Back to live; when live, to the last row.", "Time", footer=24),
     Action(
         "record",
@@ -238,6 +239,8 @@ ACTIONS: tuple[Action, ...] = (
         where="app",
         footer=12,
     ),
+    Action("refresh(1)", ("i",), "faster", "Look at the engine more often.", "Program", where="app"),
+    Action("refresh(-1)", ("I",), "slower", "Look at the engine less often.", "Program", where="app"),
     Action("change_theme", ("t",), "theme", "Choose other colours.", "Program", where="app", footer=32),
     Action(
         "quit", ("q", "ctrl+q"), "quit", "Leave; asks first while disks are attached.", "Program", where="app", footer=1

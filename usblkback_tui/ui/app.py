@@ -51,6 +51,8 @@ from usblkback_tui.ui.views.store import StoreView
 if TYPE_CHECKING:
     from usblkback_tui.ui.dialogs.quit import QuitDialog
 
+PACES = (0.5, 1.0, 2.0, 4.0, 10.0)
+"""Looks at the engine a second."""
 PATIENCE = 3.0
 """Seconds a snapshot may take before the operator is told."""
 
@@ -132,7 +134,7 @@ class UsblkApp(App[Outcome]):
         self.sampler.start()
         self.inspector.start()
         self.sampler.ask()
-        self.set_interval(1 / self.refresh_hz, self._timer)
+        self._ticker = self.set_interval(1 / self.refresh_hz, self._timer)
 
     def on_unmount(self) -> None:
         self.sampler.stop()
@@ -246,6 +248,8 @@ class UsblkApp(App[Outcome]):
             self._ask_export()
         elif what == "jump":
             self._jump()
+        elif what == "goto":
+            self._ask_goto()
         elif what == "record":
             self.record()
         elif what == "resize":
@@ -336,6 +340,29 @@ class UsblkApp(App[Outcome]):
             return as_csv(sheet) if kind == "csv" else as_json(sheet, scene.snapshot)
 
         self.push_screen(ExportDialog(sheet.name, scene.now, content))
+
+    def _ask_goto(self) -> None:
+        from usblkback_tui.ui.dialogs.goto import GotoDialog
+
+        scene, player = self.main.scene, self.main.player
+        if scene is None:
+            return
+        if player is not None:
+            first, latest = scene.now - (player.place - player.first), scene.now + (player.last - player.place)
+        else:
+            first, latest = self.model.now - self.model.moments.reach, self.model.now
+        self.push_screen(
+            GotoDialog(scene.now, first, latest), lambda wanted: None if wanted is None else self.main.go_to(wanted)
+        )
+
+    def action_refresh(self, step: int) -> None:
+        """Look at the engine more often, or less."""
+        nearest = min(range(len(PACES)), key=lambda at: abs(PACES[at] - self.refresh_hz))
+        self.refresh_hz = PACES[min(max(nearest + step, 0), len(PACES) - 1)]
+        self.gauges.pace(self.refresh_hz)
+        self._ticker.stop()
+        self._ticker = self.set_interval(1 / self.refresh_hz, self._timer)
+        self.notify(f"{self.refresh_hz:g} looks a second.", markup=False)
 
     def _jump(self) -> None:
         from usblkback_tui.ui.dialogs.jump import JumpDialog

@@ -517,6 +517,21 @@ class MainScreen(Screen[None]):
         self.playhead.go_live()
         self.refresh_view()
 
+    def action_goto(self) -> None:
+        self.post_message(Wanted("goto"))
+
+    def go_to(self, wanted: float) -> None:
+        """Show the moment nearest to a time in seconds since 1970, on every pane."""
+        scene = self.scene
+        if scene is None:
+            return
+        if self.player is not None:
+            self.playhead.go_live()
+            self.player.seek(self.player.place + wanted - scene.now)
+        else:
+            self.playhead.go_to(self.model, wanted)
+        self.refresh_view()
+
     def action_record(self) -> None:
         self.post_message(Wanted("record"))
 
