@@ -102,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         "attach",
         "give a domain an image as a disk",
         "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10\n"
-        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run",
+        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run\n"
+        "  usblkback-tui attach new /img/new.raw xvdb --wait    as soon as domain new appears",
     )
     attach.add_argument("domain", metavar="DOMAIN", help="name or domid")
     attach.add_argument("image", metavar="IMAGE", help="raw image file or block device")
@@ -127,7 +128,10 @@ def _parser() -> argparse.ArgumentParser:
         dest="wait_seconds",
         type=_seconds,
         metavar="SECONDS",
-        help="wait until both ends are Connected; exit 1 when they are not after SECONDS",
+        nargs="?",
+        const=86400.0,
+        help="wait for the domain to appear, then until both ends are Connected; exit 1 when they are not after "
+        "SECONDS (without a number a day; the option then stands last)",
     )
     _json(attach, "print the disk as JSON")
 
