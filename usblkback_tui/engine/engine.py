@@ -20,6 +20,7 @@ from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
 from usblkback_tui.engine.connection import TRIM_SECONDS
 from usblkback_tui.engine.datapath.ring import GrantBudget
+from usblkback_tui.engine.diagnose import examined
 from usblkback_tui.engine.discovery import Discovery
 from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
@@ -72,6 +73,7 @@ class Engine:
         self._selfwatch = SelfWatch()
         self._me = 0
         self._store_problem = ""
+        self._rivals: tuple[tuple[str, str], ...] = ()
         self._started = time.time()
 
     # life -------------------------------------------------------------------------------------------------------
@@ -184,6 +186,9 @@ class Engine:
 
     def _observe(self, hints: Hints) -> None:
         assert self._observer is not None
+        if hints.everything:
+            rivals = self._host.rivals().items()
+            self._rivals = tuple(pair for pair in rivals if pair[0] in self._settings.kinds)
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
@@ -252,7 +257,7 @@ class Engine:
         with self._lock:
             disks = tuple(self._disks[key].view() for key in sorted(self._disks))
             domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
-        return Snapshot(
+        seen = Snapshot(
             time=time.time(),
             monotonic=time.monotonic(),
             host=self._host.caps.name,
@@ -264,7 +269,17 @@ class Engine:
             foreign=self._observer.disks() if self._observer else (),
             engine=self._selfwatch.facts(disks),
             read_only=self._settings.read_only,
+            refused=self._discovery.refused if self._discovery else (),
+            rivals=self._rivals,
+            store_problem=self._store_problem,
         )
+        return examined(seen)
+
+    def _view(self, disk: Disk) -> DiskView:
+        """One disk with its findings."""
+        with self._lock:
+            view = disk.view()
+        return self.snapshot().disk(disk.key) or view
 
     def events(self, after: int) -> tuple[Event, ...]:
         """The kept events newer than ``after``."""
@@ -346,8 +361,7 @@ class Engine:
                 image.close()
             raise
         self._wait_until(lambda: disk.connected or disk.ending, wait)
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     def next_vdev(self, domain: str) -> str:
         """The first xvd name the domain does not use."""
@@ -500,8 +514,7 @@ class Engine:
         finally:
             job.close()
         self._call(lambda: disk.end_resize(found))
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     # detaching --------------------------------------------------------------------------------------------------
 
