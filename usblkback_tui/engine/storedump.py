@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from usblkback_tui.protocol.errors import UserError
+from usblkback_tui.protocol.printable import printable
 
 MAX_BYTES = 64 << 20
 """Of a dump; that of a large host has a few."""
@@ -25,7 +26,7 @@ MAX_NODES = 400_000
 MAX_DEPTH = 64
 
 _LINE = re.compile(
-    r"""(?P<indent>\ *)(?P<name>/?[0-9A-Za-z_@][0-9A-Za-z/_@:.+-]*?)
+    r"""(?P<indent>\ *)(?P<name>[0-9A-Za-z/_@-][0-9A-Za-z/_@:.+-]*?)
     (?:
         \ =\ "(?P<value>.*)"(?:[ .]*\((?P<access>[a-z0-9,-]*)\))?
       | :(?P<unread>)
@@ -34,7 +35,8 @@ _LINE = re.compile(
 )
 _ESCAPE = re.compile(r'\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([tnr\\"]))')
 _PLAIN = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\", '"': '"'}
-_CUT = "\\..."
+_CUT = re.compile(r"(?<!\\)(?:\\\\)*(\\\.\.\.)\Z")
+"""A backslash that escapes nothing; behind others it is a part of the value."""
 _SHOWN = 60
 
 
@@ -75,7 +77,7 @@ def parse_dump(text: str) -> Dump:
             raise _refused(f"it has more than {MAX_NODES} nodes", "dump less: xenstore-ls -fp /local")
         nodes[path] = _node(match["value"] or "", match["access"] or "")
     if not nodes or len(strange) > len(nodes):
-        shown = f"its line {strange[0].strip()[:_SHOWN]!r} is no node" if strange else "it is empty"
+        shown = f'its line "{printable(strange[0].strip(), _SHOWN)}" is no node' if strange else "it is empty"
         raise _refused(shown, "make one with xenstore-ls -fp > FILE")
     return nodes
 
@@ -119,9 +121,8 @@ def _path(name: str, depth: int, parents: list[str]) -> str | None:
 
 
 def _node(printed: str, access: str) -> DumpNode:
-    cut = printed.endswith(_CUT)
-    value = _unescape(printed.removesuffix(_CUT))
-    return DumpNode(value, access, cut)
+    cut = _CUT.search(printed)
+    return DumpNode(_unescape(printed[: cut.start(1)] if cut else printed), access, cut is not None)
 
 
 def _unescape(text: str) -> str:

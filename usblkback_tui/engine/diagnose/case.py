@@ -88,7 +88,7 @@ class Case:
         """
         if self.problem:
             return self.problem
-        if self.connected:
+        if self.connected or not self.has_back:
             return ""
         said = self.at_back("hotplug-error") or self.keys.back_error
         if said and (self.closing or self.late(PATIENCE)):

@@ -110,14 +110,18 @@ def _slow_image(case: Case) -> Found | None:
 
 
 def _no_hotplug(case: Case) -> Found | None:
-    if case.disk is not None or case.kind not in _HOTPLUGGED or case.back not in (S.INIT_WAIT, S.INITIALISED):
-        return None
-    if case.at_back("physical-device") or case.at_back("physical-device-path"):
+    if not _awaits_script(case):
         return None
     return Found(
         "the hotplug script has not named a device (physical-device)",
         back_keys(case, "physical-device", "physical-device-path", "hotplug-status", "script", "params"),
     )
+
+
+def _awaits_script(case: Case) -> bool:
+    if case.disk is not None or case.kind not in _HOTPLUGGED or case.back not in (S.INIT_WAIT, S.INITIALISED):
+        return False
+    return not (case.at_back("physical-device") or case.at_back("physical-device-path"))
 
 
 def _illegal(case: Case) -> Found | None:
@@ -176,7 +180,7 @@ def _untouched(case: Case) -> bool:
 
 
 def _not_taken(case: Case) -> Found | None:
-    if case.front not in _OFFERED or case.back not in (*_STARTING, S.INITIALISED):
+    if case.front not in _OFFERED or case.back not in (*_STARTING, S.INITIALISED) or _awaits_script(case):
         return None
     return Found(
         "its backend has not taken the guest's ring",
@@ -267,6 +271,8 @@ def _no_step(case: Case) -> Found | None:
         return None
     if case.at_back("device-type") == "cdrom" and _untouched(case):
         return None
+    if _awaits_script(case) or (case.disk is not None and not case.disk.image_open):
+        return None  # these have deadlines of their own
     return Found(f"no step since: {decide(case.front, case.back, online=case.online).reason}")
 
 

@@ -26,10 +26,14 @@ STRANGER_SECONDS = 300.0
 """For so long we keep saying that somebody else wrote our state."""
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _ended(case: Case) -> Found | None:
     if case.running:
         return None
-    return Found("left behind: its domain has ended and its toolstack has not removed it", (("domain", "gone"),))
+    return Found("its domain has ended and its toolstack has not removed the disk", (("domain", "gone"),))
 
 
 def _orphaned(case: Case) -> Found | None:
@@ -112,7 +116,7 @@ def _io_errors(case: Case) -> Found | None:
         return None
     last = os.strerror(disk.io_errno) if disk.io_errno else "unknown"
     return Found(
-        f"{disk.counters.io_errors} image errors, the last: {last}",
+        f"{_counted(disk.counters.io_errors, 'image error')}, the last: {last}",
         (("image errors", str(disk.counters.io_errors)), ("errno", str(disk.io_errno)), ("image", disk.image)),
     )
 
@@ -176,14 +180,16 @@ def _bad_requests(case: Case) -> Found | None:
     count = case.disk.counters.bad_requests if case.disk else 0
     if not count:
         return None
-    return Found(f"the guest sent {count} invalid requests; they were refused", (("bad requests", str(count)),))
+    return Found(
+        f"the guest sent {_counted(count, 'invalid request')}, which we refused", (("bad requests", str(count)),)
+    )
 
 
 def _map_errors(case: Case) -> Found | None:
     count = case.disk.counters.map_errors if case.disk else 0
     if not count:
         return None
-    return Found(f"{count} requests named pages that could not be reached", (("map errors", str(count)),))
+    return Found(f"{_counted(count, 'request')} named pages that could not be reached", (("map errors", str(count)),))
 
 
 def _held(case: Case) -> Found | None:
@@ -207,6 +213,7 @@ GONE = Rule(
     _ended,
     "the directories of a domain that is gone",
     ("remove it: xl block-detach, or destroy the domain with its toolstack",),
+    seconds=DESTROY_SECONDS,
     source="a domid that is stale after a reboot or a crash",
 )
 
