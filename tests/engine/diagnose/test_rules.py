@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from tests.engine.control.fake_backend import a_disk, a_foreign_disk
 from usblkback_tui.engine.diagnose import RULES, diagnose, examined, judge
 from usblkback_tui.engine.diagnose.case import Case
+from usblkback_tui.engine.diagnose.page import diagnosis_page
 from usblkback_tui.engine.snapshot import (
     Counters,
     DiskView,
@@ -227,6 +230,18 @@ def test_a_frontends_keys_are_read_where_its_backend_says_nothing(keys: dict[str
     (finding,) = judge(case)
     assert finding.id == id
     assert ("frontend/event-channel", keys.get("event-channel", "")) in finding.evidence or id == "FE-NO-RING"
+
+
+def test_the_page_is_made_of_the_table() -> None:
+    page = Path(__file__).parents[3] / "docs" / "diagnosis.md"
+    assert page.read_text(encoding="utf-8") == diagnosis_page(), "run scripts/diagnosis_page.py"
+
+
+def test_the_readme_speaks_of_rules_that_are_there() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `([A-Z-]+)` \|", readme, re.MULTILINE))
+    assert len(named) >= 8
+    assert named <= {rule.id for rule in RULES}
 
 
 def test_the_table_is_whole() -> None:
