@@ -78,13 +78,19 @@ def _parser() -> argparse.ArgumentParser:
     demo = command(
         "demo",
         "guests simulated in this process, with the terminal UI or without",
-        "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n  usblkback-tui demo --json | jq .verified",
+        "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n"
+        "  usblkback-tui demo --json | jq .verified\n"
+        "  usblkback-tui demo --list\n  usblkback-tui demo --scenario three-of-four",
         engine,
     )
     demo.add_argument("--headless", action="store_true", help="print a line a second instead of showing the UI")
     demo.add_argument(
         "--seconds", type=_seconds, metavar="N", help="end after N seconds (10 when there is no terminal)"
     )
+    demo.add_argument(
+        "--scenario", metavar="NAME", help="play a failure for training; --list names them (docs/diagnosis.md)"
+    )
+    demo.add_argument("--list", action="store_true", help="name the failures that can be played, with a sentence each")
     _json(demo, "print the summary as JSON; implies --headless")
 
     command(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from typing import TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
@@ -24,7 +25,9 @@ from usblkback_tui.engine.diagnose import examined
 from usblkback_tui.engine.discovery import Discovery
 from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.explaining import Explained, explain
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
+from usblkback_tui.engine.image.info import image_info
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.observer import Observer
@@ -80,7 +83,8 @@ class Engine:
 
     def start(self) -> None:
         """Begin to serve on a host that is open.  Raises HostError, and UserError when a kind is served already."""
-        for kind, rival in self._host.rivals().items():
+        self._rivals = tuple(self._host.rivals().items())
+        for kind, rival in self._rivals:
             if kind in self._settings.kinds:
                 raise UserError(
                     f"engine.kinds has {kind!r}, which {rival} serves too: both would answer",
@@ -188,7 +192,7 @@ class Engine:
         assert self._observer is not None
         if hints.everything:
             rivals = self._host.rivals().items()
-            self._rivals = tuple(pair for pair in rivals if pair[0] in self._settings.kinds)
+            self._rivals = tuple(rivals)
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
@@ -336,7 +340,8 @@ class Engine:
         domain = self._call(lambda: self._check(request, vdev))
         image = self._open_image(request)
         try:
-            return self._planned(request, vdev, domain, image)
+            plan = self._planned(request, vdev, domain, image)
+            return replace(plan, explained=self._explained(plan, request, vdev, image))
         finally:
             image.close()
 
@@ -475,6 +480,20 @@ class Engine:
             offers=(*feature_keys(offer), *size_keys(offer)),
             limits=limits,
             direct=image.direct,
+        )
+
+    def _explained(
+        self, plan: AttachPlan, request: AttachRequest, vdev: Vdev, image: RawImage
+    ) -> tuple[Explained, ...]:
+        return explain(
+            vdev,
+            self._settings.kinds[0],
+            self._me,
+            dict(self._rivals),
+            identity_of(plan.domid, vdev.number, image.path, request.mode, request.options),
+            image,
+            image_info(image.path),
+            request.options.sector_size,
         )
 
     def _write_attach(

@@ -14,6 +14,9 @@ from usblkback_tui.engine.diagnose.case import Case
 from usblkback_tui.engine.diagnose.rule import Found, Rule, Subject, back_keys
 from usblkback_tui.engine.snapshot import Party, Severity
 
+_KEYS = 24
+"""Keys of a frontend that are shown as evidence."""
+
 
 def says(words: str, *keys: str, transport: bool = False) -> Callable[[Case], Found | None]:
     """A rule that holds when the complaint has the words; evidence is what the frontend offers, or backend keys."""
@@ -25,7 +28,8 @@ def says(words: str, *keys: str, transport: bool = False) -> Callable[[Case], Fo
             return None
         evidence = back_keys(case, *keys)
         if transport:
-            evidence = (*evidence, *((f"frontend/{name}", value) for name, value in case.keys.front[:24]))
+            offered = [pair for pair in case.keys.front if pair[0] != "state"][:_KEYS]
+            evidence = (*evidence, *((f"frontend/{name}", value) for name, value in offered))
         return spoken(complaint, evidence)
 
     return look

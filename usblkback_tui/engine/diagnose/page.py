@@ -15,7 +15,7 @@ Made from the rules in `usblkback_tui/engine/diagnose/` by `scripts/diagnosis_pa
 the first finding, and the Handshake screen (`2`) shows it with its evidence, whose turn it is, how long that may take
 and what to try. The exit code is 0 when nothing is wrong, 1 when something is, 2 when it could not be told.
 
-**From a bug report.** `usblkback-tui diagnose --from FILE` reads what `xenstore-ls -fp` (or `-f`, or neither) printed on
+**From a bug report.** `usblkback-tui diagnose --from FILE` reads what `xenstore-ls -fp` (or `-f`, or neither) wrote on
 any host, with any backend: `vbd`, `qdisk`, `vbd3`, `tap`, `usblkback`. It needs no Xen and no engine. A dump has no
 times, so whatever has not ended in it counts as late; without `-p` permissions are not judged, and without `-f`
 xenstore-ls cuts long values.

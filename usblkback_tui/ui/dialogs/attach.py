@@ -23,6 +23,7 @@ from usblkback_tui.ui import units
 from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.dialogs.base import Dialog, say, sentence
 from usblkback_tui.ui.dialogs.options import OptionFields
+from usblkback_tui.ui.explained import explained_lines
 from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
@@ -249,7 +250,10 @@ class AttachDialog(Dialog[None]):
         say(self._note("vdev"), f"devid {plan.devid}", "good")
         say(self._note("mode"), "")
         self.query_one("#go", Button).disabled = False
-        self._preview([*write_lines(plan), *offer_lines(plan)], f"writes {len(plan.writes)} keys to xenstore")
+        self._preview(
+            [*explained_lines(plan), *write_lines(plan), *offer_lines(plan)],
+            f"writes {len(plan.writes)} keys to xenstore",
+        )
 
     def _preview(self, lines: list[Line], title: str = "") -> None:
         preview = self.query_one("#preview", LineView)
