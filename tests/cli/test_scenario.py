@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import signal
+from pathlib import Path
 
 from tests.cli.conftest import Cli
 from tests.cli.test_demo import usblkback
+from tests.cli.test_screen import terminal
 from usblkback_tui.engine.scenarios import SCENARIOS
 
 
@@ -31,6 +34,14 @@ def test_a_scenario_is_played_and_found() -> None:
     document = json.loads(as_json.out)
     assert (document["scenario"], document["expected"]) == ("three-of-four", "FE-RING-ORDER")
     assert [one["id"] for one in document["findings"]] == ["FE-RING-ORDER"]
+
+
+def test_on_a_terminal_it_is_on_the_screen(tmp_path: Path) -> None:
+    with terminal(tmp_path, "demo", "--scenario", "three-of-four") as screen:
+        screen.wait_for(lambda: "ring-ref3 is missing" in screen.text())
+        screen.process.send_signal(signal.SIGTERM)
+        screen.wait_for(screen.ended)
+        assert screen.process.returncode == 0
 
 
 def test_a_scenario_whose_time_is_too_short() -> None:
