@@ -44,7 +44,6 @@ struct usblk_ring {
 	uint32_t nr_reqs, nr_free;
 	uint32_t segs_under_way;
 	struct usblk_req *alone;	/* waits until it is the only one: see usblk.h */
-	uint8_t *indirect;		/* copies of one request's indirect pages */
 
 	int stop_fd;			/* an eventfd that wakes the ring, for whatever reason */
 	int stopping, trimming;		/* asked for by other threads */
@@ -178,11 +177,10 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
 	if (req->op == BLKIF_OP_INDIRECT) {
-		if (usblk_grants_fetch_indirect(ring->grants, req, ring->indirect)) {
+		if (usblk_grants_fetch_indirect(ring->grants, req)) {
 			stat_add(&stats->map_errors, 1);
 			return answer(ring, req, BLKIF_RSP_ERROR);
 		}
-		usblk_segs_parse(req->segs, ring->indirect, req->nr_segs);
 	}
 	if (!usblk_segs_check(req, __atomic_load_n(&ring->vbd->sectors, __ATOMIC_RELAXED))) {
 		stat_add(&stats->bad_requests, 1);
@@ -426,8 +424,7 @@ static int create_requests(struct usblk_ring *ring)
 	ring->nr_reqs = ring->io->depth < ring->size ? ring->io->depth : ring->size;
 	ring->reqs = calloc(ring->nr_reqs, sizeof(*ring->reqs));
 	ring->free = calloc(ring->nr_reqs, sizeof(*ring->free));
-	ring->indirect = malloc(USBLK_MAX_INDIRECT_PAGES * USBLK_PAGE_SIZE);
-	if (!ring->reqs || !ring->free || !ring->indirect)
+	if (!ring->reqs || !ring->free)
 		return -1;
 	for (uint32_t i = 0; i < ring->nr_reqs; i++) {
 		struct usblk_req *req = &ring->reqs[i];
@@ -530,7 +527,6 @@ void usblk_ring_destroy(struct usblk_ring *ring)
 	}
 	free(ring->reqs);
 	free(ring->free);
-	free(ring->indirect);
 	if (ring->stop_fd >= 0)
 		usblk_stop_destroy(ring->stop_fd);
 	free(ring);
