@@ -5,8 +5,12 @@ others serve, and for a saved dump of xenstore.
     case.py        a vbd as the rules see it
     rule.py        what a rule is
     complaints.py  what a backend says that it cannot do
-    handshake.py   whose step does not come
-    serving.py     what is wrong with a disk that is served
+    places.py      whether both directories are there and open
+    opening.py     whose step does not come on the way to Connected
+    closing.py     whose step does not come on the way out
+    owners.py      who else has a hand in it
+    storage.py     the image behind it
+    rings.py       the guest and its ring
     registry.py    all of them, in order
     examine.py     a snapshot to findings
     offline.py     a dump of xenstore to findings

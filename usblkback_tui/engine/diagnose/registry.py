@@ -3,14 +3,29 @@
 
 from __future__ import annotations
 
+from usblkback_tui.engine.diagnose.closing import BUSY, CLOSING
 from usblkback_tui.engine.diagnose.complaints import COMPLAINTS, LAST_WORD
-from usblkback_tui.engine.diagnose.handshake import PLACES, STEPS
+from usblkback_tui.engine.diagnose.opening import NO_STEP, OPENING
+from usblkback_tui.engine.diagnose.owners import GONE, ORPHANED, OWNERS
+from usblkback_tui.engine.diagnose.places import PLACES
+from usblkback_tui.engine.diagnose.rings import RINGS
 from usblkback_tui.engine.diagnose.rule import Rule, Subject
-from usblkback_tui.engine.diagnose.serving import GONE, ORPHANED, SERVING
+from usblkback_tui.engine.diagnose.storage import STORAGE
 
-_BUSY, *_LATE = STEPS
-
-RULES: tuple[Rule, ...] = (GONE, *COMPLAINTS, ORPHANED, *PLACES, _BUSY, LAST_WORD, *_LATE, *SERVING)
+RULES: tuple[Rule, ...] = (
+    GONE,
+    *COMPLAINTS,
+    ORPHANED,
+    *PLACES,
+    BUSY,
+    LAST_WORD,
+    *OPENING,
+    *CLOSING,
+    NO_STEP,
+    *OWNERS,
+    *STORAGE,
+    *RINGS,
+)
 
 CONNECTED_RULES = tuple(rule for rule in RULES if rule.subject is not Subject.HANDSHAKE or rule in (GONE, ORPHANED))
 """Those that can hold while both ends are Connected and nobody complains."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from usblkback_tui.engine.diagnose.case import Case
-from usblkback_tui.engine.snapshot import Finding, Party, Severity
+from usblkback_tui.engine.snapshot import Finding, Party, RingView, Severity
+from usblkback_tui.protocol.ring import MASK
 
 
 class Subject(Enum):
@@ -97,3 +98,13 @@ def front_keys(case: Case, *names: str) -> tuple[tuple[str, str], ...]:
 
 def _shown(value: str | None) -> str:
     return "(missing)" if value is None else value
+
+
+def counted(count: int, what: str) -> str:
+    """``1 request``, ``2 requests``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def in_service(ring: RingView) -> int:
+    """Requests that were read and not answered."""
+    return ring.req_cons - ring.rsp_prod & MASK

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Why a disk is not connected, from its two states and the keys of its directories."""
+"""Whose step does not come while a disk is on its way to Connected."""
 
 from __future__ import annotations
 
 from usblkback_tui.engine.diagnose.case import Case
-from usblkback_tui.engine.diagnose.complaints import says
 from usblkback_tui.engine.diagnose.rule import Found, Rule, Subject, back_keys, front_keys
 from usblkback_tui.engine.snapshot import Party, Severity
 from usblkback_tui.protocol.backend import OUR_TYPE
 from usblkback_tui.protocol.expected import HOTPLUG_SECONDS, INIT_SECONDS, PATIENCE
-from usblkback_tui.protocol.keys import backend_path
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.protocol.transitions import decide
 from usblkback_tui.protocol.vdev import vdev_from_number
@@ -17,80 +15,18 @@ from usblkback_tui.protocol.vdev import vdev_from_number
 _HOTPLUGGED = ("vbd", "vbd3")
 """Kinds whose backend begins when a hotplug script or the toolstack has written the device's number."""
 
+
 _STARTERS = {
     "vbd": "load the kernel's backend there: modprobe xen-blkback",
     "qdisk": "look whether the domain's qemu runs",
     "vbd3": "look whether tapback runs",
     OUR_TYPE: "start the engine there: usblkback-tui serve",
 }
+
+
 _EARLY = (S.UNKNOWN, S.INITIALISING)
 _OFFERED = (S.INITIALISED, S.CONNECTED)
 _STARTING = (S.UNKNOWN, S.INITIALISING, S.INIT_WAIT)
-
-
-def _elsewhere(case: Case) -> Found | None:
-    backend, number = case.at_front("backend"), case.at_front("backend-id")
-    path = backend_path(case.backend, case.kind, case.domid, case.devid)
-    if case.connected or not case.has_back:
-        return None
-    if backend in (None, path) and number in (None, str(case.backend)):
-        return None
-    return Found(
-        f"the guest is told that its backend is {backend if backend != path else f'in domain {number}'}, not {path}",
-        front_keys(case, "backend", "backend-id"),
-    )
-
-
-def _no_back(case: Case) -> Found | None:
-    if case.has_back:
-        return None
-    named = case.at_front("backend") or "its backend's directory"
-    return Found(f"{named} is not there, and the guest still has the disk", front_keys(case, "backend", "backend-id"))
-
-
-def _no_front(case: Case) -> Found | None:
-    if case.keys.front or case.front is not S.UNKNOWN or not case.keys.back or not case.has_back:
-        return None
-    if case.back is S.UNKNOWN or (case.back is S.CLOSED and not case.online):
-        return None
-    early = "keys were removed before both ends were Closed" if case.back in (S.CONNECTED, S.CLOSING) else "half a disk"
-    return Found(
-        f"the guest's directory of this disk is gone and its domain is not: {early}", back_keys(case, "frontend")
-    )
-
-
-_refused = says(r"store refused|[Pp]ermission denied|EACCES")
-
-
-def _no_access(case: Case) -> Found | None:
-    if (found := _refused(case)) is not None:
-        return found
-    back, front = case.keys.back_access, case.keys.front_access
-    evidence = (("backend permissions", back), ("frontend permissions", front))
-    if case.connected or not case.late(PATIENCE):
-        return None
-    if back and not _may_read(back, case.domid):
-        return Found(f"the guest (domain {case.domid}) may not read its backend's directory: {back}", evidence)
-    if back and case.backend and _owner(back) != case.backend:
-        return Found(f"the backend (domain {case.backend}) does not own its directory: {back}", evidence)
-    if front and _owner(front) != case.domid:
-        return Found(f"the guest (domain {case.domid}) does not own its directory: {front}", evidence)
-    if front and not _may_read(front, case.backend):
-        return Found(f"the backend (domain {case.backend}) may not read the guest's directory: {front}", evidence)
-    return None
-
-
-def _owner(access: str) -> int:
-    first = access.partition(",")[0][1:]
-    return int(first) if first.isdecimal() else -1
-
-
-def _may_read(access: str, domid: int) -> bool:
-    if domid in (0, _owner(access)):
-        return True
-    default, *listed = access.split(",")
-    given = next((one[0] for one in listed if one[1:] == str(domid)), default[0])
-    return given in "rb"
 
 
 def _no_backend(case: Case) -> Found | None:
@@ -209,60 +145,12 @@ def _not_followed(case: Case) -> Found | None:
     )
 
 
-def _busy(case: Case) -> Found | None:
-    said = case.keys.front_error
-    if "refusing to close" not in said or not case.closing or case.back is S.CLOSED:
-        return None
-    return Found(
-        "the guest still uses the disk and refuses to close it",
-        (("frontend/error", said), *back_keys(case, "online"), *_work(case)),
-    )
-
-
 def _guest_says(case: Case) -> Found | None:
     said = case.keys.front_error
     if not said or case.connected or not (case.closing or case.late(PATIENCE)):
         return None
     return Found(
         f"the guest says: {said.partition(' ')[2] if said[:1].isdecimal() else said}", (("frontend/error", said),)
-    )
-
-
-def _not_let_go(case: Case) -> Found | None:
-    if case.back not in (S.CLOSING, S.CLOSED) or case.front in (S.CLOSED, S.UNKNOWN):
-        return None
-    if case.back is S.CLOSED and case.front is S.INITIALISING:
-        return None
-    what = "has not let go of the disk" if case.front is S.CONNECTED else "has not closed its end"
-    return Found(f"the guest {what}", (*back_keys(case, "online"), *_work(case)))
-
-
-def _not_closed(case: Case) -> Found | None:
-    if case.front not in (S.CLOSING, S.CLOSED) or case.back is S.CLOSED:
-        return None
-    return Found("the guest closes and its backend has not: requests may hang in the storage behind it", _work(case))
-
-
-def _work(case: Case) -> tuple[tuple[str, str], ...]:
-    """Requests and pages that are still held."""
-    if case.disk is None:
-        return ()
-    counters = case.disk.counters
-    return (("requests in flight", str(counters.in_flight)), ("pages mapped", str(counters.grants_mapped)))
-
-
-def _not_removed(case: Case) -> Found | None:
-    if case.online or case.back is not S.CLOSED or case.front not in (S.CLOSED, S.UNKNOWN, S.INITIALISING):
-        return None
-    return Found("closed at both ends and offline, and its directories are still there", back_keys(case, "online"))
-
-
-def _resting(case: Case) -> Found | None:
-    if not (case.front is S.CLOSED and case.back is S.CLOSED and case.online):
-        return None
-    return Found(
-        "closed at both ends and still attached; it starts again when the guest's driver goes to Initialising",
-        back_keys(case, "online"),
     )
 
 
@@ -276,68 +164,7 @@ def _no_step(case: Case) -> Found | None:
     return Found(f"no step since: {decide(case.front, case.back, online=case.online).reason}")
 
 
-_NOT_ONE_OF_OURS = "look at the console of the guest"
-
-PLACES = (
-    Rule(
-        "BE-GONE",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.TOOLSTACK,
-        _no_back,
-        "a frontend's directory whose backend directory is missing",
-        ("detach the disk with force: xl block-detach --force", "attach it again"),
-        source="QubesOS#3186, xenopsd#613",
-    ),
-    Rule(
-        "FE-GONE",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.TOOLSTACK,
-        _no_front,
-        "a backend's directory whose frontend directory is missing while the domain runs",
-        ("detach the disk with force", "attach it again"),
-        seconds=PATIENCE,
-        source="xenopsd#613: keys removed before both ends were Closed",
-    ),
-    Rule(
-        "FE-ELSEWHERE",
-        Subject.HANDSHAKE,
-        Severity.ERROR,
-        Party.TOOLSTACK,
-        _elsewhere,
-        "the frontend's backend or backend-id name another place than this backend",
-        ("look which domain was meant (backend= of the disk)", "detach the disk and attach it again"),
-        seconds=PATIENCE,
-        source="QubesOS#3186, #2126",
-    ),
-    Rule(
-        "PERM",
-        Subject.HANDSHAKE,
-        Severity.ERROR,
-        Party.OPERATOR,
-        _no_access,
-        "xenstore refuses a write of the backend, or an end does not own its directory, or may not read the other's",
-        (
-            "detach the disk and attach it again, or mend it with xenstore-chmod",
-            "a backend outside dom0 needs a domain that the toolstack made a driver domain (driver_domain=1)",
-        ),
-        source="xenstore.txt, permissions",
-    ),
-)
-"""Whether the two directories are there and open to those who need them."""
-
-STEPS = (
-    Rule(
-        "DETACH-BUSY",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.FRONTEND,
-        _busy,
-        'the guest left "Device in use; refusing to close" and has not closed',
-        ("unmount it in the guest", "detach it with force: the guest then sees I/O errors"),
-        source="QubesOS#4784, #2094; xen-blkfront: Device in use",
-    ),
+OPENING = (
     Rule(
         "BE-NO-SIZE",
         Subject.HANDSHAKE,
@@ -472,60 +299,19 @@ STEPS = (
         seconds=PATIENCE,
         source="xen-blkfront, blkfront_connect",
     ),
-    Rule(
-        "FE-NO-CLOSE",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.FRONTEND,
-        _not_let_go,
-        "the backend closes and the frontend stays",
-        ("unmount it in the guest", "detach it with force: the guest then sees I/O errors"),
-        seconds=PATIENCE,
-        source="QubesOS#4784, #2094",
-    ),
-    Rule(
-        "CLOSE-HANG",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.BACKEND,
-        _not_closed,
-        "the frontend closes and the backend does not get to Closed",
-        ("look at the storage behind the image", "detach it with force"),
-        seconds=PATIENCE,
-        source="QubesOS#5887: timeout closing device; win-xenvbd waits without end",
-    ),
-    Rule(
-        "NOT-REMOVED",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.TOOLSTACK,
-        _not_removed,
-        "both ends are Closed, online is 0, and nobody removes the directories",
-        ("look whether xl devd runs in the backend's domain", "xl block-detach it again"),
-        seconds=PATIENCE,
-        source="QubesOS#336, #1301",
-    ),
-    Rule(
-        "CLOSED-ONLINE",
-        Subject.HANDSHAKE,
-        Severity.INFO,
-        Party.FRONTEND,
-        _resting,
-        "both ends are Closed and online is 1",
-        ("start the guest's driver again, or detach the disk",),
-        seconds=PATIENCE,
-        source="xenbus.h; xen-blkback waits for Initialising",
-    ),
-    Rule(
-        "NO-STEP",
-        Subject.HANDSHAKE,
-        Severity.WARNING,
-        Party.BACKEND,
-        _no_step,
-        "any other pair of states that does not end",
-        (_NOT_ONE_OF_OURS, "detach the disk and attach it again"),
-        seconds=PATIENCE,
-        source="docs/transitions.md",
-    ),
 )
-"""Whose step does not come."""
+"""In the order in which they are tried."""
+
+
+NO_STEP = Rule(
+    "NO-STEP",
+    Subject.HANDSHAKE,
+    Severity.WARNING,
+    Party.BACKEND,
+    _no_step,
+    "any other pair of states that does not end",
+    ("look at the console of the guest", "detach the disk and attach it again"),
+    seconds=PATIENCE,
+    source="docs/transitions.md",
+)
+"""The last: any other pair of states that does not end."""
