@@ -9,7 +9,7 @@ from usblkback_tui.engine.snapshot import Party, Severity
 from usblkback_tui.protocol.backend import OUR_TYPE
 from usblkback_tui.protocol.expected import HOTPLUG_SECONDS, INIT_SECONDS, PATIENCE
 from usblkback_tui.protocol.states import XenbusState as S
-from usblkback_tui.protocol.transitions import decide
+from usblkback_tui.protocol.transitions import Turn, decide
 from usblkback_tui.protocol.vdev import vdev_from_number
 
 _HOTPLUGGED = ("vbd", "vbd3")
@@ -24,6 +24,7 @@ _STARTERS = {
 }
 
 
+_TURNS = {Turn.FRONTEND: Party.FRONTEND, Turn.BACKEND: Party.BACKEND, Turn.TOOLSTACK: Party.TOOLSTACK}
 _EARLY = (S.UNKNOWN, S.INITIALISING)
 _OFFERED = (S.INITIALISED, S.CONNECTED)
 _STARTING = (S.UNKNOWN, S.INITIALISING, S.INIT_WAIT)
@@ -161,7 +162,8 @@ def _no_step(case: Case) -> Found | None:
         return None
     if _awaits_script(case) or (case.disk is not None and not case.disk.image_open):
         return None  # these have deadlines of their own
-    return Found(f"no step since: {decide(case.front, case.back, online=case.online).reason}")
+    cell = decide(case.front, case.back, online=case.online)
+    return Found(f"no step since: {cell.reason}", waiting_for=_TURNS.get(cell.turn))
 
 
 OPENING = (
@@ -307,7 +309,7 @@ NO_STEP = Rule(
     "NO-STEP",
     Subject.HANDSHAKE,
     Severity.WARNING,
-    Party.BACKEND,
+    Party.FRONTEND,
     _no_step,
     "any other pair of states that does not end",
     ("look at the console of the guest", "detach the disk and attach it again"),

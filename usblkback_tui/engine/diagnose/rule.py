@@ -35,6 +35,8 @@ class Found:
     evidence: tuple[tuple[str, str], ...] = ()
     tries: tuple[str, ...] = ()
     """Before those of the rule."""
+    waiting_for: Party | None = None
+    """In place of the rule's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Rule:
             case.vdev,
             waited + found.sentence,
             evidence,
-            self.waiting_for,
+            found.waiting_for or self.waiting_for,
             self.seconds,
             (*found.tries, *self.tries),
         )
