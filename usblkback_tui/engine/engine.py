@@ -14,16 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from typing import TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
 from usblkback_tui.engine.connection import TRIM_SECONDS
 from usblkback_tui.engine.datapath.ring import GrantBudget
+from usblkback_tui.engine.diagnose import examined
 from usblkback_tui.engine.discovery import Discovery
 from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.explaining import Explained, explain
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
+from usblkback_tui.engine.image.info import image_info
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.observer import Observer
@@ -72,6 +76,7 @@ class Engine:
         self._selfwatch = SelfWatch()
         self._me = 0
         self._store_problem = ""
+        self._rivals: tuple[tuple[str, str], ...] = ()
         self._started = time.time()
 
     # life -------------------------------------------------------------------------------------------------------
@@ -85,7 +90,8 @@ class Engine:
 
     def prepare(self) -> None:
         """All of :meth:`start` but the control thread: who calls this calls :meth:`turn`, too."""
-        for kind, rival in self._host.rivals().items():
+        self._rivals = tuple(self._host.rivals().items())
+        for kind, rival in self._rivals:
             if kind in self._settings.kinds:
                 raise UserError(
                     f"engine.kinds has {kind!r}, which {rival} serves too: both would answer",
@@ -199,6 +205,9 @@ class Engine:
 
     def _observe(self, hints: Hints) -> None:
         assert self._observer is not None
+        if hints.everything:
+            rivals = self._host.rivals().items()
+            self._rivals = tuple(rivals)
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
@@ -271,7 +280,7 @@ class Engine:
         with self._lock:
             disks = tuple(self._disks[key].view() for key in sorted(self._disks))
             domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
-        return Snapshot(
+        seen = Snapshot(
             time=time.time(),
             monotonic=time.monotonic(),
             host=self._host.caps.name,
@@ -284,7 +293,17 @@ class Engine:
             engine=self._selfwatch.facts(disks),
             read_only=self._settings.read_only,
             pending=pending,
+            refused=self._discovery.refused if self._discovery else (),
+            rivals=self._rivals,
+            store_problem=self._store_problem,
         )
+        return examined(seen)
+
+    def _view(self, disk: Disk) -> DiskView:
+        """One disk with its findings."""
+        with self._lock:
+            view = disk.view()
+        return self.snapshot().disk(disk.key) or view
 
     def events(self, after: int) -> tuple[Event, ...]:
         """The kept events newer than ``after``."""
@@ -341,7 +360,8 @@ class Engine:
         domain = self._call(lambda: (self._check_later if later else self._check)(request, vdev))
         image = self._open_image(request)
         try:
-            return self._planned(request, vdev, domain, image)
+            plan = self._planned(request, vdev, domain, image)
+            return replace(plan, explained=self._explained(plan, request, vdev, image))
         finally:
             image.close()
 
@@ -366,8 +386,7 @@ class Engine:
                 image.close()
             raise
         self._wait_until(lambda: disk.connected or disk.ending, wait)
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
         """Keep the request until its domain appears; the image is checked now, and opened then."""
@@ -514,6 +533,20 @@ class Engine:
             direct=image.direct,
         )
 
+    def _explained(
+        self, plan: AttachPlan, request: AttachRequest, vdev: Vdev, image: RawImage
+    ) -> tuple[Explained, ...]:
+        return explain(
+            vdev,
+            self._settings.kinds[0],
+            self._me,
+            dict(self._rivals),
+            identity_of(plan.domid, vdev.number, image.path, request.mode, request.options),
+            image,
+            image_info(image.path),
+            request.options.sector_size,
+        )
+
     def _write_attach(
         self, plan: AttachPlan, request: AttachRequest, image: RawImage, handed_over: threading.Event
     ) -> Disk:
@@ -551,8 +584,7 @@ class Engine:
         finally:
             job.close()
         self._call(lambda: disk.end_resize(found))
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     # detaching --------------------------------------------------------------------------------------------------
 
