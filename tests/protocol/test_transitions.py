@@ -67,7 +67,7 @@ def test_every_pair_comes_to_rest(front: S, back: S, online: bool) -> None:
 
 @pytest.mark.parametrize("front", list(S))
 def test_closed_is_left_only_for_a_frontend_that_starts_again(front: S) -> None:
-    assert (settle(front, S.CLOSED) is not S.CLOSED) == (front is S.INITIALISING)
+    assert (settle(front, S.CLOSED) is not S.CLOSED) == (front in (S.INITIALISING, S.INITIALISED))
 
 
 @pytest.mark.parametrize(("front", "back"), PAIRS)
@@ -122,6 +122,18 @@ def test_a_toolstack_detach_waits_for_the_guest_and_then_stays_closed() -> None:
     assert settle(S.CLOSING, S.CLOSING, online=False) is S.CLOSING
     assert settle(S.CLOSED, S.CLOSING, online=False) is S.CLOSED
     assert settle(S.INITIALISING, S.CLOSED, online=False) is S.CLOSED
+
+
+def test_a_frontend_that_is_quicker_than_we_are_is_met_with_its_new_ring() -> None:
+    walk((S.INITIALISED, S.CONNECTED), start=S.CLOSED)
+
+
+@pytest.mark.parametrize("front", [S.INITIALISED, S.CONNECTED])
+def test_a_removal_does_not_wait_for_a_frontend_whose_ring_we_do_not_have(front: S) -> None:
+    assert decide(front, S.CLOSING, online=False).action is Action.WAIT
+    assert decide(front, S.CLOSING, online=False, held=False).action is Action.DISCONNECT
+    assert decide(front, S.CLOSING, held=False).action is Action.WAIT
+    assert decide(S.CLOSING, S.CLOSING, online=False, held=False).action is Action.WAIT
 
 
 @pytest.mark.parametrize("front", [S.UNKNOWN, S.INITIALISING, S.INIT_WAIT])

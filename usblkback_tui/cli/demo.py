@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _on_screen(args: argparse.Namespace, settings: Settings) -> int:
     """The screen comes while the guests boot, and shows how their disks connect."""
-    demo = Demo(settings)
+    demo = Demo(settings, frontend=args.frontend)
 
     def after(ending: Ending) -> int:
         demo.stop()
@@ -58,7 +58,7 @@ def _on_screen(args: argparse.Namespace, settings: Settings) -> int:
 def _headless(args: argparse.Namespace, settings: Settings, seconds: float | None) -> int:
     out = sys.stderr if args.json else sys.stdout
     with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
-        demo = Demo(settings)
+        demo = Demo(settings, frontend=args.frontend)
         try:
             demo.start()
             started = time.monotonic()

@@ -40,6 +40,9 @@ exit codes:  0 done, 1 failed, 2 wrong usage or nothing to talk to
 SORTS = ("dom", "vdev", "reads", "writes", "bytes", "qd", "p50", "p99", "errors", "health")
 """What ``top`` can sort by."""
 
+FRONTENDS = ("linux", "winvbd", "ovmf", "grub", "uboot", "minios", "freebsd", "netbsd", "illumos")
+"""What guests of the ``demo`` can have for a driver: ``engine.settings.FRONTENDS``."""
+
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The namespace of a command line; ``run`` is the command.  Exits like argparse."""
@@ -79,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         "guests simulated in this process, with the terminal UI or without",
         "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n"
-        "  usblkback-tui demo --json | jq .verified\n"
+        "  usblkback-tui demo --json | jq .verified\n  usblkback-tui demo --frontend winvbd\n"
         "  usblkback-tui demo --list\n  usblkback-tui demo --scenario three-of-four",
         engine,
     )
@@ -87,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--seconds", type=_seconds, metavar="N", help="end after N seconds (10 when there is no terminal)"
     )
+    demo.add_argument("--frontend", choices=FRONTENDS, default="linux", help="the block driver of the guests")
     demo.add_argument(
         "--scenario", metavar="NAME", help="play a failure for training; --list names them (docs/diagnosis.md)"
     )
@@ -104,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         "attach",
         "give a domain an image as a disk",
         "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10\n"
-        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run",
+        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run\n"
+        "  usblkback-tui attach new /img/new.raw xvdb --wait    as soon as domain new appears",
     )
     attach.add_argument("domain", metavar="DOMAIN", help="name or domid")
     attach.add_argument("image", metavar="IMAGE", help="raw image file or block device")
@@ -129,7 +134,10 @@ def _parser() -> argparse.ArgumentParser:
         dest="wait_seconds",
         type=_seconds,
         metavar="SECONDS",
-        help="wait until both ends are Connected; exit 1 when they are not after SECONDS",
+        nargs="?",
+        const=86400.0,
+        help="wait for the domain to appear, then until both ends are Connected; exit 1 when they are not after "
+        "SECONDS (without a number a day; the option then stands last)",
     )
     _json(attach, "print the disk as JSON")
 

@@ -81,6 +81,7 @@ def show(
         title=title,
         refresh_hz=settings.ui.refresh_hz,
         theme=settings.ui.theme,
+        themes=settings.ui.themes,
         detach_seconds=settings.engine.detach_seconds,
         engine_stays=engine_stays,
         keys=dict(settings.keys),

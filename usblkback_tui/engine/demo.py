@@ -14,7 +14,7 @@ from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.seam import HostError
 from usblkback_tui.engine.host.sim.host import SimHost
-from usblkback_tui.engine.host.sim.load import Report
+from usblkback_tui.engine.host.sim.load import ONLY_VBD, GuestOptions, Report
 from usblkback_tui.engine.host.sim.machine import SimGuest
 from usblkback_tui.engine.image import create_image
 from usblkback_tui.engine.kernelmodel import KIND, KernelBackend
@@ -55,8 +55,10 @@ class DemoResult:
 class Demo:
     """The guests of ``[demo]`` on the embedded host, each with its disks attached and its load running."""
 
-    def __init__(self, settings: Settings, scenario: Scenario | None = None) -> None:
-        """``scenario``: the failure to play beside the first guest, which stays well."""
+    def __init__(self, settings: Settings, scenario: Scenario | None = None, *, frontend: str = "linux") -> None:
+        """``scenario``: the failure to play beside the first guest, which stays well.  ``frontend``: one of
+        ``settings.FRONTENDS``, the driver of every guest.
+        """
         if scenario is not None:
             engine = replace(settings.engine, detach_seconds=1.0, **scenario.engine)  # type: ignore[arg-type]
             guests = tuple(replace(guest, kernel_disks=()) for guest in settings.demo.guests[:1])
@@ -64,6 +66,9 @@ class Demo:
         self.scenario = scenario
         # Disks of the config file are for real domains: a guest here that has such a name must not write on them.
         self._settings = replace(settings, disks=())
+        if frontend in ONLY_VBD:
+            self._settings = replace(self._settings, engine=replace(settings.engine, kinds=(KIND,)))
+        self._options = GuestOptions(frontend=frontend)
         self._host = SimHost()
         self._guests: list[tuple[GuestSettings, SimGuest]] = []
         self._kernel: KernelBackend | None = None
@@ -90,7 +95,7 @@ class Demo:
         self.engine.start()
         self._started = True
         for guest in self._settings.demo.guests:
-            self._guests.append((guest, self._host.add_guest(guest)))
+            self._guests.append((guest, self._host.add_guest(guest, self._options)))
         for guest, _ in self._guests:
             for vdev in guest.disks:
                 image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
@@ -169,7 +174,8 @@ class Demo:
             late = [
                 disk
                 for disk in (*self.engine.snapshot().disks, *(self._kernel.disks() if self._kernel else ()))
-                if not disk.frontend_state == disk.backend_state == XenbusState.CONNECTED
+                if disk.backend_state is not XenbusState.CONNECTED
+                or disk.frontend_state not in (XenbusState.INITIALISED, XenbusState.CONNECTED)
             ]
             if not late:
                 return

@@ -28,7 +28,7 @@ from usblkback_tui.engine.storekeys import read_keys
 from usblkback_tui.engine.totals import add_counters, add_latency
 from usblkback_tui.engine.worker import Post, Workers
 from usblkback_tui.engine.writelog import WriteLog
-from usblkback_tui.protocol.backend import BackendIdentity, feature_keys, size_keys
+from usblkback_tui.protocol.backend import BackendIdentity, feature_keys, parse_identity, size_keys
 from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.expected import expected_step
@@ -237,7 +237,7 @@ class Disk:
         self._note_stranger(S.parse(back))
         self._moved("backend", S.parse(back))
         self._moved("frontend", S.parse(front))
-        action = decide(self._front, self._back, online=self._online).action
+        action = decide(self._front, self._back, online=self._online, held=self._connection is not None).action
         if self._stopping_since:
             return  # the end of the rings comes first; then we are called again
         try:
@@ -286,8 +286,8 @@ class Disk:
         self._stranger = StateChange(time.time(), "backend", self._back, back)
 
     def _act(self, action: Action) -> None:
-        if action is Action.OFFER:
-            self._make_offer()
+        if action in (Action.OFFER, Action.CONNECT, Action.RESTART) and self._replaced():
+            self.finish("its directory was written anew")
         elif action is Action.CONNECT:
             self._connect()
         elif action is Action.CLOSE:
@@ -295,8 +295,18 @@ class Disk:
         elif action is Action.DISCONNECT:
             if self._stop_rings():
                 self._write_state(S.CLOSED)
-        elif action is Action.RESTART and self._stop_rings():
-            self._make_offer()
+        elif action in (Action.OFFER, Action.RESTART) and self._stop_rings():
+            self._make_offer()  # a ring that is held is of a device that was written anew, or of a guest that was reset
+
+    def _replaced(self) -> bool:
+        """A toolstack took the device away and made another of the same name before we could look."""
+        try:
+            return self.identity != parse_identity(self._read_back, self.domid, self.devid)
+        except UserError:
+            return True
+
+    def _read_back(self, key: str) -> str | None:
+        return self._around.host.read(f"{self.back_path}/{key}")
 
     def _make_offer(self) -> None:
         if self._image is None:
@@ -307,8 +317,11 @@ class Disk:
     def _connect(self) -> None:
         if self._image is None:
             return
-        if self._connection is not None:  # somebody else set our state back while we serve
-            self._write_state(S.CONNECTED)
+        if self._connection is not None:
+            if self._read_back("feature-flush-cache") is None:  # what we said is gone: written anew, the same as before
+                self._stop_rings()
+            else:  # somebody else set our state back while we serve
+                self._write_state(S.CONNECTED)
             return
         host, terms = self._around.host, self._terms(self._image)
         try:

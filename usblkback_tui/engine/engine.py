@@ -38,7 +38,7 @@ from usblkback_tui.engine.requests import recent_requests
 from usblkback_tui.engine.ringslots import copy_ring, decode_ring
 from usblkback_tui.engine.selfwatch import SelfWatch
 from usblkback_tui.engine.settings import Settings
-from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, PendingAttach, Severity, Snapshot
 from usblkback_tui.engine.storenode import read_node, remove_node, write_node
 from usblkback_tui.protocol.backend import feature_keys, size_keys
 from usblkback_tui.protocol.errors import UserError
@@ -83,6 +83,13 @@ class Engine:
 
     def start(self) -> None:
         """Begin to serve on a host that is open.  Raises HostError, and UserError when a kind is served already."""
+        self.prepare()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
+
+    def prepare(self) -> None:
+        """All of :meth:`start` but the control thread: who calls this calls :meth:`turn`, too."""
         self._rivals = tuple(self._host.rivals().items())
         for kind, rival in self._rivals:
             if kind in self._settings.kinds:
@@ -105,9 +112,6 @@ class Engine:
         if self._host.caps.domain_list:
             self._host.watch("@introduceDomain", "domain")
             self._host.watch("@releaseDomain", "domain")
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._thread.start()
-        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
 
     def stop(self, force_after: float = 10.0) -> None:
         """Detach every disk, after ``force_after`` seconds by force, and end the threads.  Idempotent."""
@@ -143,25 +147,35 @@ class Engine:
                 hints = Hints(everything=True)
             if hints.everything:
                 deadline = time.monotonic() + RESCAN
-            self._guarded(lambda hints=hints: self._follow(hints))  # type: ignore[misc]
-            self._guarded(lambda hints=hints: self._observe(hints))  # type: ignore[misc]
-            while True:
-                try:
-                    command = self._commands.get_nowait()
-                except queue.Empty:
-                    break
-                self._guarded(command)
-            self._guarded(self._sweep)
+            self.turn(hints)
             if time.monotonic() >= trim:
                 trim = time.monotonic() + TRIM_SECONDS
                 for disk in self._disks.values():
                     disk.trim()
 
+    def turn(self, hints: Hints) -> None:
+        """One round of the control thread: follow what changed, do what was posted, forget what has ended."""
+        self._guarded(lambda: self._follow(hints))
+        self._guarded(lambda: self._observe(hints))
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                break
+            self._guarded(command)
+        self._guarded(self._sweep)
+
     def _patience(self) -> float:
         """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
         ending = any(disk.ending for disk in self._disks.values()) or self._leftover
         pending = self._observer is not None and self._observer.pending
-        return 0.25 if ending or pending else RESCAN
+        due = any(one.until is not None for one in self._waiting)
+        return 0.25 if ending or pending or due else RESCAN
+
+    @property
+    def _waiting(self) -> tuple[PendingAttach, ...]:
+        """What waits for its domain; any thread."""
+        return self._discovery.waiting.all if self._discovery is not None else ()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """One failing piece of work must not make the engine deaf."""
@@ -174,6 +188,7 @@ class Engine:
 
     def _follow(self, hints: Hints) -> None:
         assert self._discovery is not None
+        self._discovery.waiting.expire(time.time())
         if hints.everything or "domain" in hints.tokens:
             domains = self._host.domains()
             with self._lock:
@@ -196,7 +211,8 @@ class Engine:
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
-        """Remove what has closed for good, and forget what holds nothing any more."""
+        """Remove what has closed for good, and forget what holds nothing any more; its name may be another's by now."""
+        before = len(self._disks)
         for key, disk in list(self._disks.items()):
             if disk.closed and not disk.online and not disk.ending and (disk.owned or disk.detaching):
                 self._remove(disk)
@@ -208,6 +224,8 @@ class Engine:
                 if not disk.ended:
                     self._leftover.append(disk)
         self._leftover = [disk for disk in self._leftover if not disk.ended]
+        if len(self._disks) < before and self._discovery is not None:
+            self._discovery.scan(self._domains)
 
     def _remove(self, disk: Disk) -> None:
         """Take its directories away, and the domain's with the last of them."""
@@ -258,6 +276,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """The state right now."""
+        pending = self._waiting  # before the disks: what becomes one is seen twice rather than not at all
         with self._lock:
             disks = tuple(self._disks[key].view() for key in sorted(self._disks))
             domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
@@ -273,6 +292,7 @@ class Engine:
             foreign=self._observer.disks() if self._observer else (),
             engine=self._selfwatch.facts(disks),
             read_only=self._settings.read_only,
+            pending=pending,
             refused=self._discovery.refused if self._discovery else (),
             rivals=self._rivals,
             store_problem=self._store_problem,
@@ -333,11 +353,11 @@ class Engine:
 
     # attaching --------------------------------------------------------------------------------------------------
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """Everything an attach checks; nothing is written and nothing stays open."""
         vdev = parse_vdev(request.vdev)
         check_options(request.options)
-        domain = self._call(lambda: self._check(request, vdev))
+        domain = self._call(lambda: (self._check_later if later else self._check)(request, vdev))
         image = self._open_image(request)
         try:
             plan = self._planned(request, vdev, domain, image)
@@ -367,6 +387,21 @@ class Engine:
             raise
         self._wait_until(lambda: disk.connected or disk.ending, wait)
         return self._view(disk)
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        """Keep the request until its domain appears; the image is checked now, and opened then."""
+        self._refuse_if_read_only(NO_ATTACH)
+        plan = self.plan(request, later=True)
+        vdev = parse_vdev(request.vdev)
+
+        def keep() -> PendingAttach:
+            assert self._discovery is not None
+            self._check_later(request, vdev)
+            one = self._discovery.waiting.add(request, vdev, plan.image, time.time(), seconds)
+            self._discovery.wait_for(one.domain)
+            return one
+
+        return self._call(keep)
 
     def next_vdev(self, domain: str) -> str:
         """The first xvd name the domain does not use."""
@@ -432,24 +467,39 @@ class Engine:
                 key="vdev",
                 value=request.vdev,
             )
-        if len(self._disks) >= self._settings.max_disks:
+        self._check_room(len(self._disks))
+        return domain
+
+    def _check_room(self, count: int) -> None:
+        """Raises UserError when there is no room for another disk besides ``count``."""
+        if count >= self._settings.max_disks:
             raise UserError(
-                f"{len(self._disks)} disks are attached, which is engine.max_disks",
+                f"{count} disks are attached, which is engine.max_disks",
                 fix="detach one, or raise max_disks",
                 key="max_disks",
                 value=self._settings.max_disks,
             )
         pages = self._host.caps.max_grant_pages
-        if pages and (len(self._disks) + 1) * LEAST_PAGES > pages:
+        if pages and (count + 1) * LEAST_PAGES > pages:
             raise UserError(
-                f"this host can map {pages} pages of guests at a time, and {len(self._disks)} disks may need them all",
+                f"this host can map {pages} pages of guests at a time, and {count} disks may need them all",
                 fix="detach one",
-                key="domain",
-                value=request.domain,
+                key="max_disks",
+                value=count,
             )
         if not self._host.caps.can_attach:
             raise UserError("this host may not write a guest's directory", fix="attach with the toolstack")
-        return domain
+
+    def _check_later(self, request: AttachRequest, vdev: Vdev) -> Domain | None:
+        """On the control thread: the same for a domain that may be waited for; None while it is not there."""
+        assert self._discovery is not None
+        if any(domain.name == request.domain for domain in self._host.domains()):
+            return self._check(request, vdev)
+        self._discovery.waiting.check(request, vdev)
+        if not self._host.caps.domain_list:
+            raise UserError("this host does not say which domains run", fix="attach when it runs", key="domain")
+        self._check_room(len(self._disks) + len(self._waiting))
+        return None
 
     def _find_domain(self, text: str) -> Domain:
         domains = self._host.domains()
@@ -462,15 +512,16 @@ class Engine:
         problem = f"domain {text!r} is not running" if not matches else f"several domains are called {text!r}"
         raise UserError(problem, fix=f"running: {known}", key="domain", value=text)
 
-    def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain, image: RawImage) -> AttachPlan:
-        identity = identity_of(domain.domid, vdev.number, image.path, request.mode, request.options)
-        commit = attach_commit(self._me, self._settings.kinds[0], identity)
+    def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain | None, image: RawImage) -> AttachPlan:
+        domid = domain.domid if domain else -1
+        identity = identity_of(domid, vdev.number, image.path, request.mode, request.options)
+        commit = attach_commit(self._me, self._settings.kinds[0], identity) if domain else []
         settings = self._settings.for_disk(request.options)
         limits = limits_of(settings, self._host.caps)
         offer = offer_of(identity, request.options, settings, limits, image, image.sectors)
         return AttachPlan(
-            domid=domain.domid,
-            domain=domain.name,
+            domid=domid,
+            domain=domain.name if domain else request.domain,
             vdev=vdev.name,
             devid=vdev.number,
             image=image.path,
@@ -540,7 +591,10 @@ class Engine:
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """Close gracefully; with ``force``, take the disk away if the guest still holds it after ``wait`` seconds."""
         self._refuse_if_read_only(NO_DETACH)
-        disk = self._call(lambda: self._find_disk(domain, vdev))
+        found = self._call(lambda: self._find_or_take_back(domain, vdev))
+        if found is None:
+            return
+        disk = found
         self._call(lambda: self._begin_detach(disk))
 
         def gone() -> bool:
@@ -558,6 +612,16 @@ class Engine:
         self._call(lambda: self._force(disk))
         if not self._wait_until(gone, 5.0):
             raise UserError(f"{disk.title} could not be taken away", fix="see the event log")
+
+    def _find_or_take_back(self, domain: str, vdev: str) -> Disk | None:
+        """The disk to detach; None when it only waited for its domain, which it does no longer."""
+        assert self._discovery is not None
+        try:
+            return self._find_disk(domain, vdev)
+        except UserError:
+            if self._discovery.waiting.cancel(domain, parse_vdev(vdev).number):
+                return None
+            raise
 
     def _find_disk(self, domain: str, vdev: str) -> Disk:
         devid = parse_vdev(vdev).number

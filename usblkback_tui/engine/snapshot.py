@@ -341,6 +341,29 @@ class ForeignDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingAttach:
+    """An image that is attached as soon as a domain of this name appears."""
+
+    number: int
+    """Counts from 1 while the engine runs."""
+    domain: str
+    vdev: str
+    devid: int
+    image: str
+    mode: str
+    """``r`` or ``w``."""
+    since: float
+    until: float | None = None
+    """When it is given up; None is never."""
+    options: DiskOptions = field(default_factory=DiskOptions)
+
+    @property
+    def title(self) -> str:
+        """``xvdb of g1``."""
+        return f"{self.vdev} of {self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFacts:
     """One thread of the engine's process."""
 
@@ -411,6 +434,8 @@ class Snapshot:
     engine: EngineFacts = field(default_factory=EngineFacts)
     read_only: bool = False
     """The engine refuses whatever changes something."""
+    pending: tuple[PendingAttach, ...] = ()
+    """Attaches that wait for their domain, oldest first."""
     refused: tuple[RefusedVbd, ...] = ()
     rivals: tuple[tuple[str, str], ...] = ()
     """(kind, who): kinds of ours that somebody else serves in this domain, too."""

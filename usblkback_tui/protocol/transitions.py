@@ -7,7 +7,8 @@ Two rules carry it:
 * there is one way to connect (frontend Initialised or Connected) and one way to close (Closing, then Closed), however a
   frontend got there;
 * Closed is stable: we leave it only when the frontend is back at Initialising, because some frontends poll for
-  exactly 6.
+  exactly 6.  A frontend that is Initialised has been there, seen or not: watches coalesce, and a boot loader that does
+  not wait for InitWait (GRUB, NetBSD) may be quicker than we are.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ _ROWS: dict[S, dict[S, Cell]] = {
         S.INITIALISED: _do(Action.CONNECT, "the ring is offered: take it", _BLKBACK),
         S.CONNECTED: _wait(Turn.FRONTEND, "the guest's driver has to read our size and go to Connected", _BLKFRONT),
         S.CLOSING: _wait(Turn.FRONTEND, "we are closing; the frontend has to follow", _BLKFRONT),
-        S.CLOSED: _wait(Turn.FRONTEND, "a closed device starts again from Initialising", _BLKIF),
+        S.CLOSED: _do(Action.CONNECT, "a new ring: the frontend was at Initialising before we could look", _BLKIF),
     },
     S.CONNECTED: {
         S.UNKNOWN: _do(Action.CONNECT, _CONNECT_EARLY, _LOADERS),
@@ -164,11 +165,16 @@ for _front in S:
             TABLE[_front, _back] = _ROWS[_front][_back]
 
 _LEAVING = _wait(Turn.TOOLSTACK, "closed and offline; the toolstack removes the device", _LIBXL)
+_NOTHING_HELD = _do(Action.DISCONNECT, "the device is being removed and no ring of it is served", _LIBXL)
 _NEVER_CONNECTED = _do(Action.DISCONNECT, "the device is being removed and the frontend never connected", _LIBXL)
 
 
-def decide(front: S, back: S, *, online: bool = True) -> Cell:
-    """What to do now.  Not ``online``: the device is being removed, so nothing new begins and Closed is final."""
+def decide(front: S, back: S, *, online: bool = True, held: bool = True) -> Cell:
+    """What to do now.
+
+    Not ``online``: the device is being removed, so nothing new begins and Closed is final.  Not ``held``: we have no
+    ring of it, so nothing is lost by not waiting for a frontend that may have given up.
+    """
     cell = TABLE[front, back]
     if online:
         return cell
@@ -178,6 +184,8 @@ def decide(front: S, back: S, *, online: bool = True) -> Cell:
         return _NEVER_CONNECTED
     if back is S.CLOSING and front is S.INIT_WAIT:
         return _NEVER_CONNECTED
+    if back is S.CLOSING and front in (S.INITIALISED, S.CONNECTED) and not held:
+        return _NOTHING_HELD
     return cell
 
 

@@ -75,14 +75,15 @@ class LatencyView(View):
         self.level = 0
 
     def compose(self) -> ComposeResult:
-        yield TimePane("heat", self._heat, title=self._heat_title, made_of=self._made_of)
+        yield TimePane("heat", self._heat, title=self._heat_title, made_of=self._made_of, patient=True)
         yield Pane(
             "percentiles",
             of_disk(self._percentiles, "percentiles"),
             title=lambda scene: f"Percentiles · {clean(scene.disk.title) if scene.disk else 'no disk'}",
             made_of=lambda scene: (scene.disk and scene.disk.latency, scene.window and id(scene.window)),
+            patient=True,
         )
-        yield ChartsPane("timecharts", self._charts, title=self._charts_title, made_of=self._made_of)
+        yield ChartsPane("timecharts", self._charts, title=self._charts_title, made_of=self._made_of, patient=True)
 
     def _key(self, scene: Scene) -> tuple[int, int] | None:
         return None if self.all_disks or scene.disk is None else scene.disk.key
