@@ -61,6 +61,7 @@ class OverviewView(View):
                 of_disk(_detail, "details"),
                 title=disk_title("Detail"),
                 made_of=lambda scene: (scene.disk, scene.disk_rates, scene.pending and int(scene.now)),
+                patient=True,
             )
 
     # -- table ---------------------------------------------------------------------------------------------------
@@ -70,6 +71,7 @@ class OverviewView(View):
         return cast("LiveTable[DiskRow]", self.query_one("#table", LiveTable))
 
     def show_scene(self, scene: Scene) -> None:
+        self._busy = self.scene is not None and self.scene.second != scene.second  # every row has new rates
         self.scene = scene
         self.show_table()
         super().show_scene(scene)
