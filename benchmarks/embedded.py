@@ -17,6 +17,7 @@ from benchmarks.jobs import DIRECT_JOBS, JOBS, KIB, MIB, Job
 from benchmarks.ours import Ours
 from benchmarks.peers import PEERS, Peer, carrying, present
 from benchmarks.reading import Contender, Pace
+from benchmarks.ringcost import RingCost
 from benchmarks.rounds import Patience, run_rounds
 from benchmarks.stats import Target
 from benchmarks.variants import OURS, Variant, variants
@@ -34,6 +35,7 @@ ALL_JOBS = (*JOBS, *NULL_JOBS, *BUSY_JOBS, *DIRECT_JOBS)
 """O_DIRECT last: its writes cool the cache."""
 _SCREEN_JOBS = ("randread-qd32",)
 
+ALONE = "data path alone"
 URING, BUSY_THREAD, BUSY_PROCESS = "fio io_uring", f"{OURS} + busy thread", f"{OURS} + busy process"
 SECTIONS = (
     Section("", (*JOBS, *DIRECT_JOBS), URING),
@@ -49,8 +51,8 @@ TARGETS = (
     Target("seqwrite-1m", OURS, URING, 1.0),
     Target("direct-randread-qd32", OURS, URING, 0.95),
     Target("direct-randwrite-qd32", OURS, URING, 0.95),
-    Target("null-4k", OURS, most=0.15, value="cpu_us"),
-    Target("null-1m", OURS, most=2.0, value="cpu_us"),
+    Target("null-4k", ALONE, most=0.15, value="cpu_us"),
+    Target("null-1m", ALONE, most=2.0, value="cpu_us"),
     # next to the same loop in another process: whoever shares a core has half of it
     Target("busy-qd32", BUSY_THREAD, BUSY_PROCESS, 0.9),
     Target("busy-qd1", BUSY_THREAD, BUSY_PROCESS, 0.9),
@@ -109,7 +111,7 @@ def contenders(
 ) -> tuple[Contender[Image], ...]:
     """Who carries a job."""
     if job in NULL_JOBS:
-        return tuple(Ours(backend, guest, one, null=True) for one in ours)
+        return (RingCost(backend, guest, ALONE), *(Ours(backend, guest, one, null=True) for one in ours))
     if job in BUSY_JOBS:
         return tuple(Ours(backend, guest, ours[0], busy=busy) for busy in ("", "thread", "process"))
     with_screen = (Ours(backend, guest, ours[0], screen=True),) if job.name in _SCREEN_JOBS else ()

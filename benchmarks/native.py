@@ -11,15 +11,15 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 
-_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-pthread")
 
 
-def program(folder: Path) -> Path:
-    """The program of all C files in ``folder``; another one when any of them, or a header, changes.
+def program(folder: Path, *more: Path) -> Path:
+    """The program of all C files in ``folder`` and the ``more`` files; another one when any of them changes.
 
     Raises BenchmarkError.
     """
-    sources = sorted((*folder.glob("*.c"), *folder.glob("*.h")))
+    sources = [*sorted((*folder.glob("*.c"), *folder.glob("*.h"))), *more]
     compiler = os.environ.get("CC", "cc")
     content = b"".join(path.read_bytes() for path in sources) + " ".join((compiler, *_FLAGS)).encode()
     path = _cache() / f"{folder.name}-{hashlib.sha256(content).hexdigest()[:16]}"
@@ -33,7 +33,8 @@ def _compile(compiler: str, sources: list[Path], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
         try:
-            run = subprocess.run([compiler, *_FLAGS, "-o", made, *sources], capture_output=True, text=True)
+            folders = [f"-I{folder}" for folder in sorted({source.parent for source in sources})]
+            run = subprocess.run([compiler, *_FLAGS, *folders, "-o", made, *sources], capture_output=True, text=True)
         except OSError as error:
             raise BenchmarkError(f"no C compiler: {compiler}: {error.strerror}; install gcc") from None
         if run.returncode:

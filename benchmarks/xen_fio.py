@@ -43,7 +43,7 @@ class GuestFio:
         backend = machine.dom0.run(f"xenstore-read {frontend}/backend").out.strip()
 
         def key(path: str) -> str:
-            return machine.dom0.run(f"xenstore-read {path}", check=False).out.strip()
+            return machine.dom0.run(f"xenstore-read {path} 2>/dev/null", check=False).out.strip()
 
         persistent = key(f"{backend}/feature-persistent") == key(f"{frontend}/feature-persistent") == "1"
         return {

@@ -68,6 +68,13 @@ def usblkback(*words: str) -> Output:
     return Output(done.returncode, done.stdout, done.stderr)
 
 
+def test_another_frontend(config: Path) -> None:
+    shown = usblkback("demo", "--config", str(config), "--frontend", "grub", "--json", "--seconds", "1")
+    assert shown.code == 0, shown.err
+    assert json.loads(shown.out)["verified"]
+    assert usblkback("demo", "--frontend", "dos").code == 2
+
+
 def test_lines_and_a_summary(config: Path, tmp_path: Path) -> None:
     shown = usblkback("demo", "--config", str(config), "--headless", "--seconds", "1.5")
     assert shown.code == 0, shown.err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.rig import MIB, rig, wait_for
-from usblkback_tui.engine.attaching import attach_commit
+from usblkback_tui.engine.attaching import attach_commit, removal_commit
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.sim.host import SimHost
 from usblkback_tui.engine.host.sim.load import GuestOptions
@@ -183,6 +183,28 @@ def test_disks_of_one_domain_that_end_together_leave_no_empty_directory(tmp_path
             for thread in threads:
                 thread.join()
             assert r.vbd_keys() == {}
+
+
+@pytest.mark.parametrize("other", ["a.img", "b.img"])
+def test_a_device_that_is_written_anew_before_we_could_look(tmp_path: Path, other: str) -> None:
+    with rig(tmp_path) as r:
+        guest = r.guest()
+        image, image2 = r.image(), r.image(other)
+        disk = r.attach("g1", image, "xvda")
+        guest.start_load()
+        wait_for(lambda: guest.stats().writes > 20)
+        guest.stop_load()
+        written = image.read_bytes()
+        identity = BackendIdentity(disk.domid, disk.devid, str(image2), "w")
+        anew = removal_commit(0, "usblkback", disk.domid, disk.devid, last=True)
+        r.host.commit([*anew, *attach_commit(0, "usblkback", identity)])
+        wait_for(lambda: (d := r.disk("g1", "xvda")) is not None and d.image == str(image2) and d.rings != ())
+        guest.wait_state("xvda", timeout=60.0)
+        before = guest.stats().writes
+        guest.start_load()
+        wait_for(lambda: guest.stats().writes > before + 20)
+        assert guest.verify().ok
+        assert other == "a.img" or image.read_bytes() == written
 
 
 def test_what_an_earlier_engine_left_of_a_dead_domain_is_removed_and_of_a_living_one_served(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import os
 import time
 
 from usblkback_tui.cli.common import DISK_OPTIONS, remote, settings_of
-from usblkback_tui.cli.output import JSON_VERSION, bytes_text, note, one_line, print_json, table
+from usblkback_tui.cli.output import JSON_VERSION, bytes_text, note, one_line, paint, print_json, table
 from usblkback_tui.engine.api import AttachPlan, AttachRequest, Backend
 from usblkback_tui.engine.config import disk_options
 from usblkback_tui.engine.control.codec import encode
 from usblkback_tui.engine.control.status import disk_json
-from usblkback_tui.engine.snapshot import DiskView
+from usblkback_tui.engine.snapshot import DiskView, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.protocol.vdev import parse_vdev
@@ -97,6 +97,10 @@ def _show(plan: AttachPlan, *, as_json: bool) -> int:
             f"{'writable' if plan.mode == 'w' else 'read-only'}{', direct I/O' if plan.direct else ''}"
         )
     )
+    signs = {"error": "✖", "warning": "▲", "info": "·", "good": "✓"}
+    rows = [(signs[one.severity.value], one.about, one.sentence) for one in plan.explained]
+    for one, line in zip(plan.explained, table(rows), strict=True):
+        print(line if one.severity is Severity.GOOD else paint(line, one.severity.value))
     if plan.writes:
         print("writes to xenstore:")
     else:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from usblkback_tui.engine.explaining import Explained
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.settings import DiskOptions
 from usblkback_tui.engine.snapshot import DiskView, Event, Limits, PendingAttach, Snapshot
@@ -47,6 +48,8 @@ class AttachPlan:
     limits: Limits = field(default_factory=Limits)
     direct: bool = False
     """The image would be open for direct I/O."""
+    explained: tuple[Explained, ...] = ()
+    """What was looked at, and what may go wrong."""
 
 
 class Backend(Protocol):

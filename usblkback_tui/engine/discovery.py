@@ -16,7 +16,7 @@ from usblkback_tui.engine.host.seam import Commit, Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.options import identity_of, options_of
 from usblkback_tui.engine.settings import DiskOptions, DiskSettings
-from usblkback_tui.engine.snapshot import Severity
+from usblkback_tui.engine.snapshot import RefusedVbd, Severity
 from usblkback_tui.engine.waiting import Waiting
 from usblkback_tui.protocol.backend import OUR_TYPE, BackendIdentity, parse_identity
 from usblkback_tui.protocol.blkif import SECTOR
@@ -41,7 +41,7 @@ class Discovery:
         self._running: dict[int, Domain] = {}
         self._homeless: dict[str, list[BackendIdentity]] = {}
         """By ``/vm`` path: disks of a guest that is gone, for its return."""
-        self._refused: dict[tuple[int, int], str] = {}
+        self._refused: dict[tuple[int, int], RefusedVbd] = {}
 
     def adopt(
         self,
@@ -89,6 +89,11 @@ class Discovery:
             )
         self._around.host.watch(f"{disk.front_path}/state", f"disk:{disk.domid}/{disk.devid}")
         return disk
+
+    @property
+    def refused(self) -> tuple[RefusedVbd, ...]:
+        """What stands below our directories and is not served; from any thread."""
+        return tuple(self._refused.copy().values())
 
     def scan(self, domains: tuple[Domain, ...]) -> None:
         """Adopt every vbd below our directories that is not known yet."""
@@ -143,9 +148,10 @@ class Discovery:
     def _refuse(self, kind: str, domain: str, domid: int, devid: int, error: UserError) -> None:
         """Say once, here and to the toolstack, why a vbd is not served."""
         sentence = str(error)
-        if self._refused.get((domid, devid)) == sentence:
+        refused = RefusedVbd(kind, domid, devid, sentence)
+        if self._refused.get((domid, devid)) == refused:
             return
-        self._refused[domid, devid] = sentence
+        self._refused[domid, devid] = refused
         around = self._around
         around.events.add(
             Severity.ERROR,

@@ -14,16 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from typing import TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
 from usblkback_tui.engine.connection import TRIM_SECONDS
 from usblkback_tui.engine.datapath.ring import GrantBudget
+from usblkback_tui.engine.diagnose import examined
 from usblkback_tui.engine.discovery import Discovery
 from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.explaining import Explained, explain
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
+from usblkback_tui.engine.image.info import image_info
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.observer import Observer
@@ -72,13 +76,22 @@ class Engine:
         self._selfwatch = SelfWatch()
         self._me = 0
         self._store_problem = ""
+        self._rivals: tuple[tuple[str, str], ...] = ()
         self._started = time.time()
 
     # life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to serve on a host that is open.  Raises HostError, and UserError when a kind is served already."""
-        for kind, rival in self._host.rivals().items():
+        self.prepare()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
+
+    def prepare(self) -> None:
+        """All of :meth:`start` but the control thread: who calls this calls :meth:`turn`, too."""
+        self._rivals = tuple(self._host.rivals().items())
+        for kind, rival in self._rivals:
             if kind in self._settings.kinds:
                 raise UserError(
                     f"engine.kinds has {kind!r}, which {rival} serves too: both would answer",
@@ -99,9 +112,6 @@ class Engine:
         if self._host.caps.domain_list:
             self._host.watch("@introduceDomain", "domain")
             self._host.watch("@releaseDomain", "domain")
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._thread.start()
-        self._events.add(Severity.INFO, f"engine started on {self._host.caps.name}, domain {self._me}")
 
     def stop(self, force_after: float = 10.0) -> None:
         """Detach every disk, after ``force_after`` seconds by force, and end the threads.  Idempotent."""
@@ -137,19 +147,23 @@ class Engine:
                 hints = Hints(everything=True)
             if hints.everything:
                 deadline = time.monotonic() + RESCAN
-            self._guarded(lambda hints=hints: self._follow(hints))  # type: ignore[misc]
-            self._guarded(lambda hints=hints: self._observe(hints))  # type: ignore[misc]
-            while True:
-                try:
-                    command = self._commands.get_nowait()
-                except queue.Empty:
-                    break
-                self._guarded(command)
-            self._guarded(self._sweep)
+            self.turn(hints)
             if time.monotonic() >= trim:
                 trim = time.monotonic() + TRIM_SECONDS
                 for disk in self._disks.values():
                     disk.trim()
+
+    def turn(self, hints: Hints) -> None:
+        """One round of the control thread: follow what changed, do what was posted, forget what has ended."""
+        self._guarded(lambda: self._follow(hints))
+        self._guarded(lambda: self._observe(hints))
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                break
+            self._guarded(command)
+        self._guarded(self._sweep)
 
     def _patience(self) -> float:
         """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
@@ -191,10 +205,14 @@ class Engine:
 
     def _observe(self, hints: Hints) -> None:
         assert self._observer is not None
+        if hints.everything:
+            rivals = self._host.rivals().items()
+            self._rivals = tuple(rivals)
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
-        """Remove what has closed for good, and forget what holds nothing any more."""
+        """Remove what has closed for good, and forget what holds nothing any more; its name may be another's by now."""
+        before = len(self._disks)
         for key, disk in list(self._disks.items()):
             if disk.closed and not disk.online and not disk.ending and (disk.owned or disk.detaching):
                 self._remove(disk)
@@ -206,6 +224,8 @@ class Engine:
                 if not disk.ended:
                     self._leftover.append(disk)
         self._leftover = [disk for disk in self._leftover if not disk.ended]
+        if len(self._disks) < before and self._discovery is not None:
+            self._discovery.scan(self._domains)
 
     def _remove(self, disk: Disk) -> None:
         """Take its directories away, and the domain's with the last of them."""
@@ -260,7 +280,7 @@ class Engine:
         with self._lock:
             disks = tuple(self._disks[key].view() for key in sorted(self._disks))
             domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
-        return Snapshot(
+        seen = Snapshot(
             time=time.time(),
             monotonic=time.monotonic(),
             host=self._host.caps.name,
@@ -273,7 +293,17 @@ class Engine:
             engine=self._selfwatch.facts(disks),
             read_only=self._settings.read_only,
             pending=pending,
+            refused=self._discovery.refused if self._discovery else (),
+            rivals=self._rivals,
+            store_problem=self._store_problem,
         )
+        return examined(seen)
+
+    def _view(self, disk: Disk) -> DiskView:
+        """One disk with its findings."""
+        with self._lock:
+            view = disk.view()
+        return self.snapshot().disk(disk.key) or view
 
     def events(self, after: int) -> tuple[Event, ...]:
         """The kept events newer than ``after``."""
@@ -330,7 +360,8 @@ class Engine:
         domain = self._call(lambda: (self._check_later if later else self._check)(request, vdev))
         image = self._open_image(request)
         try:
-            return self._planned(request, vdev, domain, image)
+            plan = self._planned(request, vdev, domain, image)
+            return replace(plan, explained=self._explained(plan, request, vdev, image))
         finally:
             image.close()
 
@@ -355,8 +386,7 @@ class Engine:
                 image.close()
             raise
         self._wait_until(lambda: disk.connected or disk.ending, wait)
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
         """Keep the request until its domain appears; the image is checked now, and opened then."""
@@ -503,6 +533,20 @@ class Engine:
             direct=image.direct,
         )
 
+    def _explained(
+        self, plan: AttachPlan, request: AttachRequest, vdev: Vdev, image: RawImage
+    ) -> tuple[Explained, ...]:
+        return explain(
+            vdev,
+            self._settings.kinds[0],
+            self._me,
+            dict(self._rivals),
+            identity_of(plan.domid, vdev.number, image.path, request.mode, request.options),
+            image,
+            image_info(image.path),
+            request.options.sector_size,
+        )
+
     def _write_attach(
         self, plan: AttachPlan, request: AttachRequest, image: RawImage, handed_over: threading.Event
     ) -> Disk:
@@ -540,8 +584,7 @@ class Engine:
         finally:
             job.close()
         self._call(lambda: disk.end_resize(found))
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     # detaching --------------------------------------------------------------------------------------------------
 

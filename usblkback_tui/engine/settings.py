@@ -84,7 +84,7 @@ class EngineSettings:
     persistent_grants: bool = True
     """Offer to keep a frontend's pages mapped between requests."""
     persistent_pages: int = 4224
-    """Pages kept mapped per disk at most, shared out to its queues; the least recently used one makes room."""
+    """Pages kept mapped per disk at most, shared out to its queues; one not used lately makes room."""
     grant_budget: int = 65536
     """Pages kept mapped by all disks together."""
     persistent_idle_seconds: float = 60.0
@@ -93,12 +93,12 @@ class EngineSettings:
     """For frontends without persistent grants: copy where the host can, instead of mapping for each request."""
     io_engine: IoChoice = IoChoice.AUTO
     direct_io: DirectIo = DirectIo.AUTO
-    response_batch: int = 8
+    response_batch: int = 16
     """Responses published at once, at most."""
     response_wait_us: int = 30
     """And none of them waits longer for the others, in microseconds."""
-    poll_us: int = 0
-    """Microseconds to look for more work before sleeping; only for a host with CPUs to spare."""
+    poll_us: int = 20
+    """Microseconds to look for more work before sleeping, at most; only while it saves wake-ups."""
     affinity: int | None = None
     """Pin the whole process to this CPU."""
     high_priority: bool = False
@@ -118,6 +118,10 @@ class EngineSettings:
             if hasattr(self, option.name) and (value := getattr(options, option.name)) is not None
         }
         return dataclasses.replace(self, **own)
+
+
+FRONTENDS = ("linux", "winvbd", "ovmf", "grub", "uboot", "minios", "freebsd", "netbsd", "illumos")
+"""Block drivers that a guest of the embedded host may have; ``host/sim/guest/frontends`` describes them."""
 
 
 @dataclass(frozen=True, slots=True)

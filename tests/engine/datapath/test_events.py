@@ -82,7 +82,7 @@ def test_request_that_slips_in_before_the_arming_is_seen(serve: Serve) -> None:
             kicks += wants_notify(old, s.front.prod, s.front.index(REQ_EVENT))
         return real(*args)
 
-    s = serve(hooks={"notify": notify}, running=False)
+    s = serve(hooks={"notify": notify}, running=False, poll_us=0)
     s.front.push(s.front.layout.rw(Op.READ, 0, 0, whole([s.front.page()])))
     s.start()
     # not collect(): that would move rsp_event, which here belongs to the hook

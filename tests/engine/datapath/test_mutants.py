@@ -43,8 +43,8 @@ MUTANTS = [
     Mutant(
         "segment beyond its page",
         "request.c",
-        " || req->segs[i].last >= USBLK_SECTORS_PER_PAGE",
-        "",
+        "bits |= last | more;",
+        "bits |= more;",
         "test_hostile.py::test_sectors_outside_the_page[copy-x86_64-abi]",
     ),
     Mutant(
@@ -69,6 +69,13 @@ MUTANTS = [
         "test_hostile.py::test_read_only_disk_is_never_written[map-x86_64-abi]",
     ),
     Mutant(
+        "segment that ends before it begins",
+        "request.c",
+        "bits |= last | more;",
+        "bits |= last;",
+        "test_hostile.py::test_sectors_outside_the_page[copy-x86_64-abi]",
+    ),
+    Mutant(
         "more requests than slots",
         "ring.c",
         "(uint32_t)(prod - ring->rsp_prod_pvt) > ring->size",
@@ -81,8 +88,7 @@ MUTANTS = [
         "\tcount_barrier(ring, req);\n",
         "\tcount_barrier(ring, req);\n\tif (req->op == BLKIF_OP_INDIRECT) {\n"
         "\t\tusblk_grants_put(ring->grants, req, false);\n"
-        "\t\tusblk_grants_fetch_indirect(ring->grants, req, ring->indirect);\n"
-        "\t\tusblk_segs_parse(req->segs, ring->indirect, req->nr_segs);\n"
+        "\t\tusblk_grants_fetch_indirect(ring->grants, req);\n"
         "\t\tif (usblk_grants_get(ring->grants, req, req->action != BLKIF_OP_READ))\n"
         "\t\t\treturn answer(ring, req, BLKIF_RSP_ERROR);\n\t}\n",
         "test_double_fetch.py::test_what_is_rewritten_right_after_it_was_fetched_changes_nothing[copy-x86_64-abi]",

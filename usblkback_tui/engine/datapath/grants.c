@@ -3,7 +3,7 @@
  * A guest's pages in our memory, in one of three ways:
  *
  *   persistent  a page stays mapped after the request, because both ends agreed that the frontend will not take it back;
- *               looked up by grant reference, the least recently used one is unmapped to stay within the budgets
+ *               looked up by grant reference; to stay within the budgets one that was not used lately is unmapped
  *   copy        the hypervisor copies between the page and a buffer of ours; nothing is ever mapped
  *   map         all pages of a request are mapped side by side and unmapped before it is answered; where a page must not
  *               be mapped twice at a time, they are looked up as persistent ones are, and none is kept
@@ -44,13 +44,14 @@ typedef int copy_fn(void *handle, uint32_t count, struct copy_segment *segs);
 
 struct entry {
 	uint32_t gref;
-	bool writable;
-	bool kept;		/* counted in the budgets: stays when nobody uses it any more */
-	uint32_t in_use;
-	uint32_t last_trim;	/* grants->trims when it was used last */
-	void *page;
 	int32_t next;		/* in its hash chain, or in the free list */
-	int32_t newer, older;	/* in the LRU list */
+	void *page;
+	int32_t newer, older;	/* in the queue */
+	uint32_t in_use;
+	uint16_t idle;		/* trims it has seen since it was used, as far as `used` has been looked at */
+	bool kept : 1;		/* counted in the budgets: stays when nobody uses it any more */
+	bool writable : 1;
+	bool used;		/* since it was looked at last; all that a lookup leaves behind */
 };
 
 struct usblk_grants {
@@ -74,7 +75,7 @@ struct usblk_grants {
 	uint32_t nr_entries, nr_cached;
 	uint32_t nr_kept, max_kept;
 	struct usblk_budget *budget;	/* of the process */
-	uint32_t trims, idle_trims;
+	uint32_t idle_trims;
 	int32_t free, newest, oldest;
 };
 
@@ -104,12 +105,13 @@ static void unmap_pages(struct usblk_grants *grants, void *pages, uint32_t nr)
 
 /* the persistent cache -------------------------------------------------------------------------------------------- */
 
+/* Guests number their grants densely, so the number itself spreads them best; who does not, slows his own disk down. */
 static int32_t *bucket_of(struct usblk_grants *grants, uint32_t gref)
 {
-	return &grants->buckets[(gref * 2654435761u >> 12) & grants->bucket_mask];
+	return &grants->buckets[gref & grants->bucket_mask];
 }
 
-static void lru_remove(struct usblk_grants *grants, int32_t i)
+static void queue_remove(struct usblk_grants *grants, int32_t i)
 {
 	struct entry *e = &grants->entries[i];
 
@@ -123,7 +125,7 @@ static void lru_remove(struct usblk_grants *grants, int32_t i)
 		grants->entries[e->older].newer = e->newer;
 }
 
-static void lru_add(struct usblk_grants *grants, int32_t i)
+static void queue_add(struct usblk_grants *grants, int32_t i)
 {
 	struct entry *e = &grants->entries[i];
 
@@ -144,7 +146,7 @@ static void cache_drop(struct usblk_grants *grants, int32_t i)
 	while (*link != i)
 		link = &grants->entries[*link].next;
 	*link = e->next;
-	lru_remove(grants, i);
+	queue_remove(grants, i);
 	if (e->kept) {
 		grants->nr_kept--;
 		usblk_budget_give(grants->budget);
@@ -164,26 +166,43 @@ static int32_t cache_find(struct usblk_grants *grants, uint32_t gref)
 	return i;
 }
 
-/* Unmap up to `nr` pages that nobody uses, least recently used first; how many it were. */
+/* Take notice of its having been used. */
+static void look(struct entry *e)
+{
+	if (e->used || e->in_use)
+		e->idle = 0;
+	e->used = false;
+}
+
+/*
+ * Unmap up to `nr` pages that nobody uses; how many it were.  Those used since they were queued have a second chance at the
+ * end of the queue, which comes close to the least recently used ones and costs a lookup nothing but a flag.
+ */
 static uint32_t cache_evict(struct usblk_grants *grants, uint32_t nr)
 {
 	int32_t i = grants->oldest;
 	uint32_t done = 0;
 
-	while (done < nr && i != NONE) {
-		int32_t newer = grants->entries[i].newer;
+	/* after a chance for each, no flag is set: twice around is enough */
+	for (uint32_t left = 2 * grants->nr_cached; done < nr && left && i != NONE; left--) {
+		struct entry *e = &grants->entries[i];
+		int32_t newer = e->newer;
 
-		if (!grants->entries[i].in_use) {
+		if (!e->in_use && !e->used) {
 			cache_drop(grants, i);
 			done++;
+		} else {
+			look(e);
+			queue_remove(grants, i);
+			queue_add(grants, i);
 		}
-		i = newer;
+		i = newer == NONE ? grants->oldest : newer;
 	}
 	stat_add(&grants->stats->evictions, done);
 	return done;
 }
 
-/* Whether one more page may be kept; the least recently used one makes room if it must. */
+/* Whether one more page may be kept; another one makes room if it must. */
 static bool cache_may_keep(struct usblk_grants *grants)
 {
 	if (!grants->max_kept)
@@ -223,37 +242,43 @@ static int32_t cache_insert(struct usblk_grants *grants, uint32_t gref, bool fro
 	bucket = bucket_of(grants, gref);
 	*e = (struct entry){ .gref = gref, .writable = writable, .kept = kept, .page = page, .next = *bucket };
 	*bucket = i;
-	lru_add(grants, i);
+	queue_add(grants, i);
 	grants->nr_cached++;
 	grants->nr_kept += kept;
 	return i;
 }
 
+/* What is found for a reference, if anything, does not serve: map it, or map it anew. */
+static int32_t cache_replace(struct usblk_grants *grants, int32_t found, uint32_t gref, bool from_guest)
+{
+	if (found != NONE) {
+		if (grants->entries[found].in_use)
+			return NONE;
+		cache_drop(grants, found);
+	}
+	return cache_insert(grants, gref, from_guest);
+}
+
 /* The mapped page of a reference, held until cache_release(). */
-static int32_t cache_hold(struct usblk_grants *grants, uint32_t gref, bool from_guest)
+static inline int32_t cache_hold(struct usblk_grants *grants, uint32_t gref, bool from_guest)
 {
 	int32_t i = cache_find(grants, gref);
+	struct entry *e;
 
-	if (i != NONE && !grants->entries[i].writable && !from_guest) {
-		if (grants->entries[i].in_use)
-			return NONE;
-		cache_drop(grants, i);
-		i = NONE;
-	}
-	if (i == NONE) {
-		i = cache_insert(grants, gref, from_guest);
+	if (i == NONE || (!grants->entries[i].writable && !from_guest)) {
+		i = cache_replace(grants, i, gref, from_guest);
 		if (i == NONE)
 			return NONE;
-	} else if (grants->newest != i) {
-		lru_remove(grants, i);
-		lru_add(grants, i);
+		e = &grants->entries[i];
+	} else {
+		e = &grants->entries[i];
+		e->used = true;
 	}
-	grants->entries[i].in_use++;
-	grants->entries[i].last_trim = grants->trims;
+	e->in_use++;
 	return i;
 }
 
-static void cache_release(struct usblk_grants *grants, int32_t i)
+static inline void cache_release(struct usblk_grants *grants, int32_t i)
 {
 	if (!--grants->entries[i].in_use && !grants->entries[i].kept)
 		cache_drop(grants, i);
@@ -261,8 +286,9 @@ static void cache_release(struct usblk_grants *grants, int32_t i)
 
 static void cache_release_all(struct usblk_grants *grants, struct usblk_req *req)
 {
-	while (req->nr_held)
-		cache_release(grants, req->held[--req->nr_held]);
+	for (uint32_t i = 0; i < req->nr_held; i++)
+		cache_release(grants, req->held[i]);
+	req->nr_held = 0;
 }
 
 static int cache_init(struct usblk_grants *grants, uint32_t max_kept, uint32_t in_flight)
@@ -320,11 +346,11 @@ static int copy_data(struct usblk_grants *grants, struct usblk_req *req, bool fr
 	return run_copies(grants, req->nr_segs);
 }
 
-static int copy_page(struct usblk_grants *grants, uint32_t gref, uint8_t *ret)
+static int copy_page(struct usblk_grants *grants, uint32_t gref, void *ret, uint16_t length)
 {
 	grants->copies[0] = (struct copy_segment){
 		.source = { .foreign = { .ref = gref, .domid = (uint16_t)grants->domid } },
-		.dest = { .virt = ret }, .len = USBLK_PAGE_SIZE, .flags = COPY_SOURCE_GREF,
+		.dest = { .virt = ret }, .len = length, .flags = COPY_SOURCE_GREF,
 	};
 	return run_copies(grants, 1);
 }
@@ -359,7 +385,7 @@ void usblk_grants_drop_buffer(struct usblk_grants *grants, struct usblk_req *req
 }
 
 /* Add bytes to the request's iovec; what lies side by side becomes one element. */
-static void add_iov(struct usblk_req *req, uint8_t *base, size_t length)
+static inline void add_iov(struct usblk_req *req, uint8_t *base, size_t length)
 {
 	struct iovec *last = req->nr_iov ? &req->iov[req->nr_iov - 1] : NULL;
 
@@ -369,35 +395,41 @@ static void add_iov(struct usblk_req *req, uint8_t *base, size_t length)
 		req->iov[req->nr_iov++] = (struct iovec){ .iov_base = base, .iov_len = length };
 }
 
-static void add_seg(struct usblk_req *req, const struct usblk_seg *seg, uint8_t *page)
+static inline void add_seg(struct usblk_req *req, const struct usblk_seg *seg, uint8_t *page)
 {
 	add_iov(req, page + (seg->first << USBLK_SECTOR_SHIFT),
 		(size_t)(seg->last - seg->first + 1) << USBLK_SECTOR_SHIFT);
 }
 
-/* Copy the request's indirect pages, whole and once, to `ret` (nr_indirect pages).  -1: a page cannot be reached. */
-int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_req *req, uint8_t *ret)
+/* Copy the segments in the request's indirect pages, once, to req->segs.  -1: a page cannot be reached. */
+int usblk_grants_fetch_indirect(struct usblk_grants *grants, struct usblk_req *req)
 {
-	for (uint32_t i = 0; i < req->nr_indirect; i++, ret += USBLK_PAGE_SIZE) {
-		uint32_t gref = req->indirect[i];
+	uint32_t left = req->nr_segs;
 
+	for (uint32_t i = 0; i < req->nr_indirect; i++) {
+		struct usblk_seg *ret = req->segs + i * USBLK_SEGMENTS_PER_INDIRECT_PAGE;
+		uint32_t nr = left < USBLK_SEGMENTS_PER_INDIRECT_PAGE ? left : USBLK_SEGMENTS_PER_INDIRECT_PAGE;
+		uint32_t gref = req->indirect[i];
+		size_t length = nr * sizeof(*ret);
+
+		left -= nr;
 		if (grants->cached) {
 			int32_t held = cache_hold(grants, gref, true);
 
 			if (held == NONE)
 				return -1;
-			memcpy(ret, grants->entries[held].page, USBLK_PAGE_SIZE);
+			memcpy(ret, grants->entries[held].page, length);
 			/* now: a request refused for its segments holds nothing, and is never given back */
 			cache_release(grants, held);
 		} else if (grants->mode == USBLK_GRANT_COPY) {
-			if (copy_page(grants, gref, ret))
+			if (copy_page(grants, gref, ret, (uint16_t)length))
 				return -1;
 		} else {
 			void *page = map_pages(grants, &gref, 1, false);
 
 			if (!page)
 				return -1;
-			memcpy(ret, page, USBLK_PAGE_SIZE);
+			memcpy(ret, page, length);
 			unmap_pages(grants, page, 1);
 		}
 	}
@@ -406,18 +438,35 @@ int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_
 	return 0;
 }
 
+/* As add_seg() does it, with all in registers: a large request spends most of its time here. */
 static int hold_pages(struct usblk_grants *grants, struct usblk_req *req, bool from_guest)
 {
-	for (uint32_t i = 0; i < req->nr_segs; i++) {
-		int32_t held = cache_hold(grants, req->segs[i].gref, from_guest);
+	const struct usblk_seg *seg = req->segs, *last = seg + req->nr_segs;
+	struct iovec *iov = req->iov;
+	int32_t *held = req->held;
+	uint8_t *end = NULL;
 
-		if (held == NONE) {
+	for (; seg < last; seg++) {
+		int32_t i = cache_hold(grants, seg->gref, from_guest);
+		uint8_t *base;
+		size_t length;
+
+		if (i == NONE) {
+			req->nr_held = (uint32_t)(held - req->held);
 			cache_release_all(grants, req);
 			return -1;
 		}
-		req->held[req->nr_held++] = held;
-		add_seg(req, &req->segs[i], grants->entries[held].page);
+		*held++ = i;
+		base = (uint8_t *)grants->entries[i].page + (seg->first << USBLK_SECTOR_SHIFT);
+		length = (size_t)(seg->last - seg->first + 1) << USBLK_SECTOR_SHIFT;
+		if (base == end)
+			iov[-1].iov_len += length;
+		else
+			*iov++ = (struct iovec){ .iov_base = base, .iov_len = length };
+		end = base + length;
 	}
+	req->nr_held = req->nr_segs;
+	req->nr_iov = (int)(iov - req->iov);
 	return 0;
 }
 
@@ -494,14 +543,12 @@ void usblk_grants_trim(struct usblk_grants *grants)
 {
 	int32_t i = grants->oldest;
 
-	grants->trims++;
 	while (i != NONE) {
 		struct entry *e = &grants->entries[i];
 		int32_t newer = e->newer;
 
-		if (grants->trims - e->last_trim <= grants->idle_trims)
-			break;	/* the others were used later */
-		if (!e->in_use) {
+		look(e);
+		if (!e->in_use && ++e->idle > grants->idle_trims) {
 			cache_drop(grants, i);
 			stat_add(&grants->stats->idle_releases, 1);
 		}

@@ -186,6 +186,13 @@ static struct usblk_req *reap(struct usblk_io *io, int *error)
 	return req;
 }
 
+static bool ready(struct usblk_io *io)
+{
+	struct usblk_io *uring = ((struct io_auto *)io)->ways[WAY_URING];
+
+	return uring->ready(uring);
+}
+
 static int wait(struct usblk_io *io, int stop_fd, int channel_fd)
 {
 	struct usblk_io *uring = ((struct io_auto *)io)->ways[WAY_URING];
@@ -225,6 +232,7 @@ struct usblk_io *usblk_io_auto_create(const struct usblk_vbd *vbd)
 		a->io.depth = a->ways[WAY_URING]->depth;
 		a->io.kick = kick;
 		a->io.reap = reap;
+		a->io.ready = ready;
 		a->io.wait = wait;
 	}
 	for (int write = 0; write < 2; write++) {

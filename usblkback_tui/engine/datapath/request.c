@@ -41,15 +41,7 @@ static uint64_t get64(const uint8_t *p)
 	return v;
 }
 
-/* Segments as they stand in a request or an indirect page: gref, first, last, two bytes of padding. */
-void usblk_segs_parse(struct usblk_seg *segs, const uint8_t *bytes, uint32_t nr)
-{
-	for (uint32_t i = 0; i < nr; i++, bytes += 8) {
-		segs[i].gref = get32(bytes);
-		segs[i].first = bytes[4];
-		segs[i].last = bytes[5];
-	}
-}
+_Static_assert(sizeof(struct usblk_seg) * USBLK_SEGMENTS_PER_INDIRECT_PAGE == USBLK_PAGE_SIZE, "segments as guests write them");
 
 void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct usblk_layout *layout)
 {
@@ -83,7 +75,7 @@ void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct us
 	default:
 		req->nr_segs = count;
 		if (count <= USBLK_SEGMENTS_DIRECT)
-			usblk_segs_parse(req->segs, slot + layout->segs, count);
+			memcpy(req->segs, slot + layout->segs, count * sizeof(*req->segs));
 	}
 }
 
@@ -125,13 +117,20 @@ enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usb
 bool usblk_segs_check(struct usblk_req *req, uint64_t sectors)
 {
 	if (req->op != BLKIF_OP_DISCARD) {
-		req->nr_sectors = 0;	/* at most 4096 segments of 8 sectors */
+		/* without a branch, for there can be 4096: anything but 0..7 has another bit set, and so has first > last */
+		uint32_t sum = req->nr_segs, bits = 0;
+
 		for (uint32_t i = 0; i < req->nr_segs; i++) {
-			if (req->segs[i].first > req->segs[i].last || req->segs[i].last >= USBLK_SECTORS_PER_PAGE)
-				return false;
-			req->nr_sectors += req->segs[i].last - req->segs[i].first + 1u;
+			uint32_t last = req->segs[i].last, more = last - req->segs[i].first;
+
+			bits |= last | more;
+			sum += more;
 		}
-		if (!req->nr_sectors)	/* an empty flush: its sector number means nothing */
+		req->nr_sectors = 0;
+		if (bits >= USBLK_SECTORS_PER_PAGE)
+			return false;
+		req->nr_sectors = sum;
+		if (!sum)	/* an empty flush: its sector number means nothing */
 			return true;
 	}
 	return req->sector <= sectors && req->nr_sectors <= sectors - req->sector;

@@ -44,7 +44,6 @@ struct usblk_ring {
 	uint32_t nr_reqs, nr_free;
 	uint32_t segs_under_way;
 	struct usblk_req *alone;	/* waits until it is the only one: see usblk.h */
-	uint8_t *indirect;		/* copies of one request's indirect pages */
 
 	int stop_fd;			/* an eventfd that wakes the ring, for whatever reason */
 	int stopping, trimming;		/* asked for by other threads */
@@ -178,11 +177,10 @@ static void start(struct usblk_ring *ring, struct usblk_req *req)
 		return answer(ring, req, BLKIF_RSP_ERROR);
 	}
 	if (req->op == BLKIF_OP_INDIRECT) {
-		if (usblk_grants_fetch_indirect(ring->grants, req, ring->indirect)) {
+		if (usblk_grants_fetch_indirect(ring->grants, req)) {
 			stat_add(&stats->map_errors, 1);
 			return answer(ring, req, BLKIF_RSP_ERROR);
 		}
-		usblk_segs_parse(req->segs, ring->indirect, req->nr_segs);
 	}
 	if (!usblk_segs_check(req, __atomic_load_n(&ring->vbd->sectors, __ATOMIC_RELAXED))) {
 		stat_add(&stats->bad_requests, 1);
@@ -289,6 +287,13 @@ static bool arm(struct usblk_ring *ring)
 	return read_req_prod(ring) != ring->req_cons;
 }
 
+static bool has_work(struct usblk_ring *ring)
+{
+	if (has_room(ring) && read_req_prod(ring) != ring->req_cons)
+		return true;
+	return ring->io->fd >= 0 && ring->io->ready(ring->io);
+}
+
 /* Look for more work for a while before going to sleep. */
 static bool poll_ring(struct usblk_ring *ring)
 {
@@ -303,7 +308,7 @@ static bool poll_ring(struct usblk_ring *ring)
 		uint64_t before = now;
 
 		for (int i = 0; i < 32; i++) {
-			if (read_req_prod(ring) != ring->req_cons || stop_asked(ring)) {
+			if (has_work(ring) || stop_asked(ring)) {
 				stat_add(&ring->log.stats.poll_hits, 1);
 				return true;
 			}
@@ -376,8 +381,8 @@ int usblk_ring_run(struct usblk_ring *ring)
 	bool woken = false;
 
 	for (;;) {
+		uint64_t answered = ring->log.stats.responses, slept;
 		int64_t taken = drain(ring);
-		uint64_t slept;
 		int wake;
 
 		if (taken < 0)
@@ -393,7 +398,7 @@ int usblk_ring_run(struct usblk_ring *ring)
 		}
 		if (__atomic_exchange_n(&ring->trimming, 0, __ATOMIC_RELAXED))
 			usblk_grants_trim(ring->grants);
-		if (taken && ring->io->fd < 0 && poll_ring(ring))
+		if ((taken || ring->log.stats.responses != answered) && poll_ring(ring))
 			continue;
 		if (has_room(ring) && !stop_asked(ring) && arm(ring))
 			continue;
@@ -410,8 +415,9 @@ int usblk_ring_run(struct usblk_ring *ring)
 		if (wake & USBLK_WAKE_CHANNEL) {
 			stat_add(&ring->log.stats.wakeups, 1);
 			woken = true;
-			usblk_poller_slept(&ring->poller, slept, usblk_now_ns());
 		}
+		if (wake & (USBLK_WAKE_CHANNEL | USBLK_WAKE_IO))
+			usblk_poller_slept(&ring->poller, slept, usblk_now_ns());
 	}
 }
 
@@ -426,8 +432,7 @@ static int create_requests(struct usblk_ring *ring)
 	ring->nr_reqs = ring->io->depth < ring->size ? ring->io->depth : ring->size;
 	ring->reqs = calloc(ring->nr_reqs, sizeof(*ring->reqs));
 	ring->free = calloc(ring->nr_reqs, sizeof(*ring->free));
-	ring->indirect = malloc(USBLK_MAX_INDIRECT_PAGES * USBLK_PAGE_SIZE);
-	if (!ring->reqs || !ring->free || !ring->indirect)
+	if (!ring->reqs || !ring->free)
 		return -1;
 	for (uint32_t i = 0; i < ring->nr_reqs; i++) {
 		struct usblk_req *req = &ring->reqs[i];
@@ -530,7 +535,6 @@ void usblk_ring_destroy(struct usblk_ring *ring)
 	}
 	free(ring->reqs);
 	free(ring->free);
-	free(ring->indirect);
 	if (ring->stop_fd >= 0)
 		usblk_stop_destroy(ring->stop_fd);
 	free(ring);

@@ -120,11 +120,11 @@ class RingConfig:
     idle_trims: int = 12
     """A page that no request used for so many calls of :meth:`RingServer.trim` is unmapped."""
     max_segments: int = 256
-    response_batch: int = 8
+    response_batch: int = 16
     """Responses published at once, at most."""
     response_wait_us: int = 30
     """And none of them waits longer for the others, in microseconds."""
-    poll_us: int = 0
+    poll_us: int = 20
     io: IoEngine = IoEngine.AUTO
 
 

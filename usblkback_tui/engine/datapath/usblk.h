@@ -43,10 +43,11 @@ struct usblk_vbd {
 	int last_errno;
 };
 
-/* One page of a request's data: sectors first..last of the granted page. */
+/* One page of a request's data, sectors first..last of the granted page; laid out as a guest writes it. */
 struct usblk_seg {
 	uint32_t gref;
 	uint8_t first, last;
+	uint16_t unused;
 };
 
 /* One request, copied out of the ring and checked.  Nothing in here is shared with the guest. */
@@ -101,13 +102,12 @@ extern const struct usblk_layout usblk_layouts[2];
 void usblk_req_parse(struct usblk_req *req, const uint8_t *slot, const struct usblk_layout *layout);
 enum usblk_verdict usblk_req_check(const struct usblk_req *req, const struct usblk_vbd_config *vbd,
 				   uint32_t max_segments);
-void usblk_segs_parse(struct usblk_seg *segs, const uint8_t *bytes, uint32_t nr);
 bool usblk_segs_check(struct usblk_req *req, uint64_t sectors);
 
 /* grants.c: a guest's pages in our memory */
 struct usblk_grants *usblk_grants_create(const struct usblk_config *config, struct usblk_stats *stats, uint32_t in_flight);
 void usblk_grants_destroy(struct usblk_grants *grants);
-int usblk_grants_fetch_indirect(struct usblk_grants *grants, const struct usblk_req *req, uint8_t *ret);
+int usblk_grants_fetch_indirect(struct usblk_grants *grants, struct usblk_req *req);
 int usblk_grants_get(struct usblk_grants *grants, struct usblk_req *req, bool from_guest);
 int usblk_grants_put(struct usblk_grants *grants, struct usblk_req *req, bool to_guest);
 void usblk_grants_trim(struct usblk_grants *grants);
@@ -130,6 +130,7 @@ struct usblk_io {
 	int (*submit)(struct usblk_io *io, struct usblk_req *req);
 	void (*kick)(struct usblk_io *io);
 	struct usblk_req *(*reap)(struct usblk_io *io, int *error);
+	bool (*ready)(struct usblk_io *io);	/* whether reap() has something now; only asked while something is under way */
 	/* kick and sleep while something is under way: a set of usblk_wake, or -1; NULL: usblk_wait() does it */
 	int (*wait)(struct usblk_io *io, int stop_fd, int channel_fd);
 	void (*destroy)(struct usblk_io *io);

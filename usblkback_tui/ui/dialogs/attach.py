@@ -23,6 +23,7 @@ from usblkback_tui.ui import units
 from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.dialogs.base import Dialog, say, sentence
 from usblkback_tui.ui.dialogs.options import OptionFields
+from usblkback_tui.ui.explained import explained_lines
 from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
@@ -272,7 +273,7 @@ class AttachDialog(Dialog[None]):
         say(self._note("mode"), "")
         self.query_one("#go", Button).disabled = False
         title = f"writes {len(plan.writes)} keys to xenstore" if plan.writes else "when it appears"
-        self._preview([*write_lines(plan), *offer_lines(plan)], title)
+        self._preview([*explained_lines(plan), *write_lines(plan), *offer_lines(plan)], title)
 
     def _preview(self, lines: list[Line], title: str = "") -> None:
         preview = self.query_one("#preview", LineView)

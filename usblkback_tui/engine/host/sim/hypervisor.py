@@ -31,6 +31,22 @@ WRITABLE = ("control/shutdown", "data", "drivers", "feature", "attr", "error")
 """Directories of a domain that are its own."""
 
 
+def birth(domid: int, name: str, vm: str) -> list[Put]:
+    """What a toolstack writes of a new domain."""
+    home = f"/local/domain/{domid}"
+    return [
+        Put(vm, "", owner=0, readers=(domid,)),
+        Put(f"{vm}/name", name),
+        Put(f"{vm}/uuid", vm.removeprefix("/vm/")),
+        Put(home, "", owner=0, readers=(domid,)),
+        Put(f"{home}/vm", vm),
+        Put(f"{home}/name", name),
+        Put(f"{home}/domid", str(domid)),
+        *(Put(f"{home}/{place}", "") for place in READABLE),
+        *(Put(f"{home}/{place}", "", owner=domid) for place in WRITABLE),
+    ]
+
+
 class Hypervisor:
     """Everything a machine with Xen has that is not a process of a guest.  Any thread may call it."""
 
@@ -105,20 +121,7 @@ class Hypervisor:
                 raise HostError(f"a domain named {name!r} exists already", fix="choose another name", errno=17)
             domain = SimDomain(next(self._domids), name, vm, memory_mib)
             self._domains[domain.domid] = domain
-        home, domid = f"/local/domain/{domain.domid}", domain.domid
-        self._toolstack.commit(
-            [
-                Put(vm, "", owner=0, readers=(domid,)),
-                Put(f"{vm}/name", name),
-                Put(f"{vm}/uuid", vm.removeprefix("/vm/")),
-                Put(home, "", owner=0, readers=(domid,)),
-                Put(f"{home}/vm", vm),
-                Put(f"{home}/name", name),
-                Put(f"{home}/domid", str(domid)),
-                *(Put(f"{home}/{place}", "") for place in READABLE),
-                *(Put(f"{home}/{place}", "", owner=domid) for place in WRITABLE),
-            ]
-        )
+        self._toolstack.commit(birth(domain.domid, name, vm))
         self.store.fire(INTRODUCE)
         return domain
 

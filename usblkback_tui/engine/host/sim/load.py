@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from usblkback_tui.engine.settings import GuestSettings
 
+ONLY_VBD = ("illumos",)
+"""Frontends that find backends of kind ``vbd`` only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -72,6 +75,8 @@ class GuestOptions:
     closing: str = "dead"
     """What a backend's Closing finds: ``dead`` gives the disk up at once, as current kernels do; ``busy`` refuses while
     there is load, with "Device in use; refusing to close", as older ones; ``unmounted`` ends the load first."""
+    frontend: str = "linux"
+    """The driver, one of ``settings.FRONTENDS``.  Of the options above all others take ``memory_mib`` and ``vcpus``."""
     autostart: bool = True
     """Make load as soon as a disk is connected."""
 

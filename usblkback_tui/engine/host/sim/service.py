@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
-from usblkback_tui.engine.host.seam import HostError, Put
+from usblkback_tui.engine.host.seam import HostError, Put, Remove
 from usblkback_tui.engine.host.sim import wire
 from usblkback_tui.engine.host.sim.domains import SimDomain
 from usblkback_tui.engine.host.sim.hypervisor import Hypervisor
@@ -181,6 +181,8 @@ class GuestService:
                 return self._store.list(path), ()
             case "commit", [dict(keys)]:
                 self._store.commit([Put(path, value) for path, value in keys.items()])
+            case "remove", [str(path)]:
+                self._store.commit([Remove(path)])
             case "watch", [str(path), str(token)]:
                 self._store.watch(path, token)
             case "unwatch", [str(path), str(token)]:

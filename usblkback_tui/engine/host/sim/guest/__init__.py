@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The inside of a domain: a small Linux with its xenbus and its block frontend, in a process of its own."""
+"""The inside of a domain: a small kernel with its xenbus and one block frontend or another, in a process of its own."""

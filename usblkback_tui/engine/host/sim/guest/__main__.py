@@ -10,7 +10,7 @@ import socket
 import sys
 
 from usblkback_tui.engine.host.sim.guest.hypercalls import Gone, Hypercalls
-from usblkback_tui.engine.host.sim.guest.linux import Linux
+from usblkback_tui.engine.host.sim.guest.kernel import Kernel
 from usblkback_tui.engine.host.sim.guest.memory import Memory
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load
 
@@ -29,7 +29,7 @@ def main(fd: int, parent: int) -> None:
         boot = message["boot"]
         memory = Memory(fds[0], boot["pages"], boot["grant_pages"])
         loads = {vdev: Load(**load) for vdev, load in boot["loads"].items()}
-        Linux(xen, memory, GuestOptions(**boot["options"]), loads).run()
+        Kernel(xen, memory, GuestOptions(**boot["options"]), loads).run()
     except Gone:
         pass
     os._exit(0)  # whatever a ring's thread is waiting for

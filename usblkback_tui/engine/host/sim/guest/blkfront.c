@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ring of one queue, as drivers/block/xen-blkfront.c drives it: every response is checked as blkif_interrupt checks it, and a
- * backend that breaks the protocol on one queue is never listened to again on any.
+ * The ring of one queue, as drivers/block/xen-blkfront.c drives it but for what front_setup says of other frontends: every response
+ * is checked as blkif_interrupt checks it, and a backend that breaks the protocol on one queue is never listened to again on any.
  */
 #define _GNU_SOURCE
 #include "front.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -107,11 +108,11 @@ static uint8_t *slot_at(front *f, uint32_t index)
 	return f->s.ring + RING_HEADER + (size_t)(index & (f->slots - 1)) * f->layout->slot;
 }
 
-static void put_segment(uint8_t *at, struct page page, uint32_t first, uint32_t bytes)
+static void put_segment(front *f, uint8_t *at, struct page page, uint32_t first, uint32_t bytes)
 {
 	put32(at, page.ref);
-	at[4] = (uint8_t)first;
-	at[5] = (uint8_t)(first + bytes / SECTOR - 1);
+	at[4] = (uint8_t)(first / f->disk->unit);
+	at[5] = (uint8_t)((first + bytes / SECTOR - 1) / f->disk->unit);
 	put16(at + 6, 0);
 }
 
@@ -123,13 +124,13 @@ static void put_request(front *f, struct shadow *shadow, uint16_t id)
 	uint8_t *segments = slot + l->segments;
 	uint32_t left = (uint32_t)work->bytes;
 
-	put64(slot + l->id, id);
-	put64(slot + l->sector, work->sector);
+	put64(slot + l->id, f->s.id_base + id * f->s.id_step);
+	put64(slot + l->sector, work->sector / f->disk->unit);
 	if (work->op == OP_DISCARD) {
 		slot[0] = OP_DISCARD;
 		slot[1] = work->secure ? DISCARD_SECURE : 0;
 		put16(slot + 2, f->s.handle);
-		put64(slot + l->discard_sectors, work->bytes / SECTOR);
+		put64(slot + l->discard_sectors, work->bytes / SECTOR / f->disk->unit);
 		return;
 	}
 	if (shadow->indirect) {
@@ -149,7 +150,7 @@ static void put_request(front *f, struct shadow *shadow, uint16_t id)
 
 		if (shadow->indirect && page % SEGMENTS_PER_PAGE == 0)
 			segments = page_data(f, shadow->used[shadow->pages + page / SEGMENTS_PER_PAGE]);
-		put_segment(segments, shadow->used[page], page ? 0 : shadow->first_sect, bytes);
+		put_segment(f, segments, shadow->used[page], page ? 0 : shadow->first_sect, bytes);
 		segments += SEGMENT;
 		left -= bytes;
 	}
@@ -157,11 +158,11 @@ static void put_request(front *f, struct shadow *shadow, uint16_t id)
 
 static void take_pages(front *f, struct shadow *shadow)
 {
-	bool read_only = is_write(&shadow->work) && !f->disk->persistent;
+	bool read_only = is_write(&shadow->work) && !f->disk->persistent && !f->s.keep_grants;
 	uint32_t bytes = (uint32_t)shadow->work.bytes;
 
 	/* A buffer smaller than a page may begin anywhere in it. */
-	if (bytes < PAGE)
+	if (bytes < PAGE && !f->s.from_page_start)
 		shadow->first_sect = (uint16_t)(load_random(f) % ((PAGE - bytes) / SECTOR + 1));
 	shadow->pages = (uint16_t)((bytes + PAGE - 1) / PAGE);
 	if (shadow->pages > DIRECT_SEGMENTS)
@@ -169,7 +170,7 @@ static void take_pages(front *f, struct shadow *shadow)
 	for (uint32_t i = 0; i < shadow->pages; i++)
 		shadow->used[i] = page_take(f, read_only);
 	for (uint32_t i = 0; i < shadow->indirect; i++)
-		shadow->used[shadow->pages + i] = page_take(f, false);
+		shadow->used[shadow->pages + i] = page_take(f, f->s.read_only_lists);
 }
 
 static void issue(front *f, const struct work *work)
@@ -218,7 +219,7 @@ static bool issue_all(front *f)
 	if (f->req_prod != old) {
 		index_store(f->s.ring, RING_REQ_PROD, f->req_prod);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (f->req_prod - index_load(f->s.ring, RING_REQ_EVENT) < f->req_prod - old) {
+		if (f->s.always_notifies || f->req_prod - index_load(f->s.ring, RING_REQ_EVENT) < f->req_prod - old) {
 			f->stats->notifies++;
 			(void)!eventfd_write(f->s.notify_fd, 1);
 		}
@@ -287,19 +288,31 @@ static void finish(front *f, struct shadow *shadow, int16_t status)
 		__atomic_store_n(&f->disk->flush, 0, __ATOMIC_RELAXED);
 }
 
+/* The slot whose request had this id; f->slots when there is none. */
+static uint64_t slot_of(front *f, uint64_t id)
+{
+	uint64_t step = f->s.id_step, slot;
+
+	if (!step)
+		return id == f->s.id_base ? 0 : f->slots;
+	slot = (id - f->s.id_base) / step;
+	return id - f->s.id_base == slot * step && slot < f->slots ? slot : f->slots;
+}
+
 static bool respond(front *f, const uint8_t *rsp)
 {
 	struct shadow *shadow;
-	uint64_t id;
+	uint64_t id, slot;
 	int16_t status;
 	bool good = true;
 	uint32_t pages;
 
 	memcpy(&id, rsp, sizeof(id));
 	memcpy(&status, rsp + f->layout->rsp_status, sizeof(status));
-	if (id >= f->slots || !f->shadow[id].pending)
+	slot = slot_of(f, id);
+	if (slot >= f->slots || !f->shadow[slot].pending)
 		return fault(f, FAULT_ID, id, 0);
-	shadow = &f->shadow[id];
+	shadow = &f->shadow[slot];
 	if (rsp[f->layout->rsp_op] != shadow->work.op)
 		return fault(f, FAULT_OPERATION, id, rsp[f->layout->rsp_op]);
 	record_latency(f, f->now - shadow->issued);
@@ -309,7 +322,7 @@ static bool respond(front *f, const uint8_t *rsp)
 		good &= page_put(f, shadow->used[i]);
 	load_busy(f, &shadow->work, false);
 	shadow->pending = false;
-	f->free_slots[f->nr_free_slots++] = (uint16_t)id;
+	f->free_slots[f->nr_free_slots++] = (uint16_t)slot;
 	f->inflight--;
 	return good || fault(f, FAULT_GRANT, id, 0);
 }
@@ -352,6 +365,10 @@ static void sleep_for_event(front *f, bool timed)
 		__builtin_ia32_pause();
 		return;
 	}
+	if (f->s.yields && f->inflight) {
+		sched_yield();
+		return;
+	}
 	if (!timed && f->inflight && more_after_event(f))
 		return;
 	if (timed) {
@@ -374,7 +391,7 @@ static void sleep_for_event(front *f, bool timed)
 }
 
 /*
- * Make load, or read everything noted back, until ordered to stop; FRONT_DONE, FRONT_LEFT or FRONT_BROKEN.  The caller has seen
+ * Make load, read everything noted back or flush, until ordered to stop; FRONT_DONE, FRONT_LEFT or FRONT_BROKEN.  The caller has seen
  * to it that depth * pages of a block are there (front_reserve, front_add_pages).  One thread at a time, without the GIL.
  */
 int front_run(front *f, const front_load *load, int what)
@@ -406,11 +423,13 @@ int front_run(front *f, const front_load *load, int what)
 		}
 		f->stats->inflight = f->inflight;
 		f->stats->persistent = f->nr_persistent;
-		if (!f->inflight && (order == FRONT_DRAIN || what == FRONT_VERIFY))
+		if (!f->inflight && (order == FRONT_DRAIN || what != FRONT_LOAD))
 			break;
 		if (index_load(f->s.ring, RING_RSP_PROD) == f->rsp_cons)
 			sleep_for_event(f, late);
 	}
+	if (result == FRONT_DONE)
+		(void)more_after_event(f); /* nothing is under way: as an interrupt handler leaves the ring */
 	free(f->busy);
 	f->busy = NULL;
 	return result;

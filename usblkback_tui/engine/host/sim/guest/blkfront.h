@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queues of one vbd as Linux blkfront drives them, and the load on them: a front_disk is what all queues share, a front is one
+ * The queues of one vbd as a block frontend drives them, and the load on them: a front_disk is what all queues share, a front is one
  * queue with its ring.  build.py hands the declarations (everything but the lines of the preprocessor) to cffi.  Nothing here is
  * shared with the backend: two implementations check each other.
  */
@@ -20,6 +20,7 @@ enum {
 	/* What front_run is to do. */
 	FRONT_LOAD = 0,
 	FRONT_VERIFY = 1,
+	FRONT_FLUSH = 2,
 
 	/* front_order */
 	FRONT_GO = 0,
@@ -105,6 +106,8 @@ typedef struct front_book {
 typedef struct front_disk {
 	uint64_t sectors;
 	uint32_t flush;	  /* 0, or the operation: 3 for flush, 2 for barrier; 0 after one that failed */
+	uint32_t barrier; /* barriers are understood */
+	uint32_t unit;	  /* sectors in what positions on the disk and in a page are counted in */
 	uint32_t discard; /* 0 after one that was not supported */
 	uint32_t secure;  /* secure discards are understood */
 	uint32_t read_only;
@@ -126,6 +129,15 @@ typedef struct front_setup {
 	front_book *book;
 	uint64_t nr_notes;
 	uint32_t queue;
+
+	/* How this frontend drives its ring. */
+	uint64_t id_base, id_step; /* of a slot's requests: id_base + slot * id_step; a step of 0 is for one slot alone */
+	int keep_grants;	/* pages stay granted from one request to the next */
+	int read_only_lists;	/* indirect pages are granted for reading only */
+	int always_notifies;	/* whatever req_event says */
+	int yields;		/* look for responses instead of waiting for events */
+	int from_page_start;	/* where buffers begin */
+	int sync_barrier;	/* FRONT_FLUSH is a barrier and a flush */
 } front_setup;
 
 typedef struct front front;

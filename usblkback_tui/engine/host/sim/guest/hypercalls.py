@@ -89,6 +89,10 @@ class Hypercalls:
         """One transaction.  Raises Refused."""
         self.call("commit", keys)
 
+    def remove(self, path: str) -> None:
+        """A key and all below it; a missing one is fine.  Raises Refused."""
+        self.call("remove", path)
+
     def watch(self, path: str, token: str) -> None:
         self.call("watch", path, token)
 

@@ -181,6 +181,21 @@ static void next_write(front *f, uint64_t block, struct work *work)
 		work->op = OP_BARRIER;
 }
 
+/* The barrier and the flush of a FRONT_FLUSH, each once; false when they are made. */
+static bool next_flush(front *f, struct work *work)
+{
+	uint64_t step = f->next_block++;
+
+	if (step == 0 && f->s.sync_barrier && f->disk->barrier) {
+		work->op = OP_BARRIER;
+		return true;
+	}
+	if (step == 0)
+		f->next_block++;
+	work->op = (uint8_t)disk_flag(&f->disk->flush);
+	return step <= 1 && work->op;
+}
+
 /* What to ask for now; false when there is nothing. */
 bool load_next(front *f, struct work *work)
 {
@@ -188,6 +203,8 @@ bool load_next(front *f, struct work *work)
 	uint64_t block;
 
 	*work = (struct work){ 0 };
+	if (f->what == FRONT_FLUSH)
+		return next_flush(f, work);
 	if (f->what == FRONT_VERIFY) {
 		if (!next_noted(f, &block))
 			return false;

@@ -5,6 +5,7 @@
  */
 #include "front.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum { GTF_PERMIT = 1, GTF_READONLY = 4, GTF_IN_USE = 8 | 16 };
@@ -31,6 +32,12 @@ int front_revoke_one(uint8_t *ram, uint32_t ref)
 	return 0;
 }
 
+/* Whether the other domain has it mapped. */
+static bool in_use(const uint8_t *ram, uint32_t ref)
+{
+	return __atomic_load_n((const uint32_t *)(ram + (size_t)ref * 8), __ATOMIC_ACQUIRE) & GTF_IN_USE;
+}
+
 /* A granted page; front_add_pages has seen to it that there is one. */
 struct page page_take(front *f, bool read_only)
 {
@@ -41,7 +48,7 @@ struct page page_take(front *f, bool read_only)
 	if (page.ref == NO_REF) {
 		page.ref = f->free_refs[--f->nr_free_refs];
 		front_grant(f->s.ram, page.ref, f->s.backend_domid, page.frame, read_only);
-	} else {
+	} else if (!f->s.keep_grants) {
 		f->nr_persistent--;
 	}
 	return page;
@@ -50,12 +57,12 @@ struct page page_take(front *f, bool read_only)
 /* blkif_completion: false when the backend kept a page it had to give back. */
 bool page_put(front *f, struct page page)
 {
-	if (front_revoke_one(f->s.ram, page.ref)) {
-		f->nr_persistent++;
+	if (f->s.keep_grants || front_revoke_one(f->s.ram, page.ref)) {
+		f->nr_persistent += !f->s.keep_grants;
 		f->nr_idle++;
 		f->idle_head = (f->idle_head + f->nr_pages - 1) % f->nr_pages;
 		f->idle[f->idle_head] = page;
-		return f->disk->persistent;
+		return f->disk->persistent || !in_use(f->s.ram, page.ref);
 	}
 	f->free_refs[f->nr_free_refs++] = page.ref;
 	page.ref = NO_REF;

@@ -11,7 +11,7 @@ from typing import Any
 
 from usblkback_tui.engine.host.seam import PAGE_SIZE
 from usblkback_tui.engine.host.sim._sim import ffi, lib
-from usblkback_tui.engine.host.sim.guest.features import Disk
+from usblkback_tui.engine.host.sim.guest.disk import Disk
 from usblkback_tui.engine.host.sim.load import Load
 from usblkback_tui.protocol.blkif import SEGMENTS_DIRECT
 
@@ -43,6 +43,13 @@ def verify_plans(load: Load, granule: int, queues: int, slots: int) -> list[Any]
         plan.depth = min(VERIFY_DEPTH, slots)
         plan.verify = True
     return plans
+
+
+def flush_plan(granule: int) -> Any:
+    """The ``front_load`` of a flush: a barrier and a flush at most, without pages."""
+    plan = _plan(Load(), 0, 1, granule, 1)
+    plan.depth = 2
+    return plan
 
 
 def pages_per_request(block: int) -> int:

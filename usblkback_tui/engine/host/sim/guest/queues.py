@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from usblkback_tui.engine.host.sim._sim import ffi, lib
-from usblkback_tui.engine.host.sim.guest.features import Disk
+from usblkback_tui.engine.host.sim.guest.disk import Disk, Manners
+from usblkback_tui.engine.host.sim.guest.frontends.steps import Published
 from usblkback_tui.engine.host.sim.guest.hypercalls import Hypercalls
 from usblkback_tui.engine.host.sim.guest.memory import Memory
 from usblkback_tui.engine.host.sim.guest.notebook import Notebook
-from usblkback_tui.engine.host.sim.guest.plan import load_plans, verify_plans
+from usblkback_tui.engine.host.sim.guest.plan import flush_plan, load_plans, verify_plans
 from usblkback_tui.engine.host.sim.guest.ring import Ring
-from usblkback_tui.engine.host.sim.guest.transport import Published
 from usblkback_tui.engine.host.sim.load import Load
 from usblkback_tui.protocol.blkif import SECTOR
 
@@ -32,27 +32,29 @@ class Queues:
             raise
 
     @property
-    def published(self) -> list[Published]:
-        return [ring.published for ring in self._rings]
+    def published(self) -> tuple[Published, ...]:
+        return tuple(ring.published for ring in self._rings)
 
     @property
     def running(self) -> bool:
         return any(ring.running for ring in self._rings)
 
-    def connect(self, disk: Disk, book: Notebook, *, x86_32: bool, handle: int) -> None:
+    def connect(self, disk: Disk, book: Notebook, manners: Manners, handle: int) -> None:
         """The disk is known."""
         self._disk = disk
+        self._depth = manners.depth
         self._book = book
         self._shared: Any = ffi.new("front_disk *")  # lives as long as the rings, which look at it
         self._shared.sectors = disk.sectors
-        self._shared.flush = disk.flush
+        self._shared.flush, self._shared.barrier = disk.flush, disk.barrier
         self._shared.discard, self._shared.secure = disk.discard, disk.secure
+        self._shared.unit = disk.unit
         self._shared.discard_granularity = disk.discard_granularity // SECTOR
         self._shared.discard_alignment = disk.discard_alignment // SECTOR
         self._shared.read_only, self._shared.persistent = disk.read_only, disk.persistent
         book.connected(len(self._rings))
         for number, ring in enumerate(self._rings):
-            ring.connect(self._shared, book, queue=number, x86_32=x86_32, handle=handle)
+            ring.connect(self._shared, book, manners, queue=number, handle=handle)
 
     def resize(self, sectors: int) -> None:
         """The disk has another size from now on, also for a running load."""
@@ -66,7 +68,8 @@ class Queues:
         Raises OutOfMemory, and then nothing runs.
         """
         self._book.use_granule(load.block_bytes)
-        count, slots, granule = len(self._rings), self._rings[0].slots, self._book.granule
+        count, granule = len(self._rings), self._book.granule
+        slots = min(self._rings[0].slots, self._depth or self._rings[0].slots)
         plans = (
             verify_plans(load, granule, count, slots) if verify else load_plans(load, self._disk, granule, count, slots)
         )
@@ -74,7 +77,12 @@ class Queues:
         for ring, plan in work:
             ring.provide(plan)
         for ring, plan in work:
-            ring.run(plan, verify=verify, ended=_told(ended, ring))
+            ring.run(plan, lib.FRONT_VERIFY if verify else lib.FRONT_LOAD, _told(ended, ring))
+
+    def flush(self, ended: Callable[[Ring, int], None]) -> None:
+        """Have what was written made durable, on one queue; ``ended`` as in :meth:`run`."""
+        ring = self._rings[0]
+        ring.run(flush_plan(self._book.granule), lib.FRONT_FLUSH, _told(ended, ring))
 
     def drain(self) -> None:
         """Make no new requests; the rings end when all are answered."""
@@ -85,6 +93,12 @@ class Queues:
         """Stop at once, whatever is under way."""
         for ring in self._rings:
             ring.leave()
+
+    def abandon(self) -> None:
+        """Stop at once and leave everything as it is: pages stay granted, ports open."""
+        for ring in self._rings:
+            ring.leave()
+            ring.join()
 
     def __contains__(self, ring: Ring) -> bool:
         return ring in self._rings

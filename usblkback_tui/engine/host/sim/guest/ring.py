@@ -10,11 +10,12 @@ from typing import Any
 
 from usblkback_tui.engine.host.seam import PAGE_SIZE
 from usblkback_tui.engine.host.sim._sim import ffi, lib
+from usblkback_tui.engine.host.sim.guest.disk import Manners
+from usblkback_tui.engine.host.sim.guest.frontends.steps import Published
 from usblkback_tui.engine.host.sim.guest.hypercalls import Hypercalls
 from usblkback_tui.engine.host.sim.guest.memory import Memory
 from usblkback_tui.engine.host.sim.guest.notebook import Notebook
 from usblkback_tui.engine.host.sim.guest.plan import pages_per_request
-from usblkback_tui.engine.host.sim.guest.transport import Published
 
 
 class Ring:
@@ -57,13 +58,17 @@ class Ring:
         """Requests the ring holds."""
         return int(lib.front_slots(self._front))
 
-    def connect(self, disk: Any, book: Notebook, *, queue: int, x86_32: bool, handle: int) -> None:
+    def connect(self, disk: Any, book: Notebook, manners: Manners, *, queue: int, handle: int) -> None:
         """The disk, a ``front_disk`` of all its queues, is known: requests can be made."""
         setup = ffi.new("front_setup *")
         setup.ram = self._memory.ram
         setup.ring = self._memory.ram + self._frames[0] * PAGE_SIZE
         setup.ring_pages = len(self._frames)
-        setup.x86_32 = x86_32
+        setup.x86_32 = manners.protocol == "x86_32-abi"
+        setup.id_base, setup.id_step = manners.id_base, manners.id_step
+        setup.keep_grants, setup.read_only_lists = manners.keep_grants, manners.read_only_lists
+        setup.always_notifies, setup.yields = manners.always_notifies, manners.yields
+        setup.from_page_start, setup.sync_barrier = manners.from_page_start, manners.sync_barrier
         setup.backend_domid = self._backend
         setup.event_fd, setup.notify_fd, setup.stop_fd = self._event, self._notify, self._stop
         setup.handle = handle & 0xFFFF
@@ -92,10 +97,9 @@ class Ring:
         if lib.front_add_pages(self._front, more, frames, refs):
             raise MemoryError("no memory for the list of pages")
 
-    def run(self, plan: Any, *, verify: bool, ended: Callable[[int], None]) -> None:
-        """Make load, or read back; ``ended`` is called in the ring's thread with why it came back."""
+    def run(self, plan: Any, what: int, ended: Callable[[int], None]) -> None:
+        """FRONT_LOAD and so on; ``ended`` is called in the ring's thread with why it came back."""
         lib.front_order(self._front, lib.FRONT_GO)
-        what = lib.FRONT_VERIFY if verify else lib.FRONT_LOAD
 
         def work() -> None:
             ended(lib.front_run(self._front, plan, what))

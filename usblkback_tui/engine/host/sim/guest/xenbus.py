@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Linux's frontend bus: finds devices in the store, probes drivers, tells them of their backend and takes them away."""
+"""The bus of vbds: finds devices in the store, gives each a driver, tells it of its backend and takes it away."""
 
 from __future__ import annotations
 
-from usblkback_tui.engine.host.sim.guest.blkfront import Blkfront, Machine
+from usblkback_tui.engine.host.sim.guest.driver import Driver, Machine
+from usblkback_tui.engine.host.sim.guest.frontends import FRONTENDS
+from usblkback_tui.engine.host.sim.guest.frontends.steps import What
 from usblkback_tui.protocol.states import XenbusState
 
 TOKEN = "frontend-bus"
@@ -14,7 +16,8 @@ class Xenbus:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self.drivers: dict[int, Blkfront] = {}
+        self._frontend = FRONTENDS[machine.options.frontend]
+        self.drivers: dict[int, Driver] = {}
 
     def start(self) -> None:
         """From now on devices come and go."""
@@ -27,11 +30,19 @@ class Xenbus:
             return
         for driver in tuple(self.drivers.values()):
             if driver.token == token:
-                driver.backend_changed()
+                driver.hear(What.BACKEND)
 
-    def named(self, vdev: str | None) -> list[Blkfront]:
+    def named(self, vdev: str | None) -> list[Driver]:
         """The drivers of one vdev, or all."""
         return [driver for driver in self.drivers.values() if vdev in (None, driver.vdev)]
+
+    def restart(self, driver: Driver) -> None:
+        """Another driver boots on the device, which finds it as it is; nobody has told the backend."""
+        driver.abandon()
+        del self.drivers[driver.devid]
+        state = XenbusState.parse(self._machine.xen.read(f"{driver.path}/state"))
+        if state in self._frontend.probes:
+            self._probe(driver.devid)
 
     def _scan(self) -> None:
         xen = self._machine.xen
@@ -44,7 +55,10 @@ class Xenbus:
             driver = self.drivers.get(devid)
             if driver is not None:
                 backend = xen.read(f"device/vbd/{devid}/backend") or ""
-                if driver.state is XenbusState.INITIALISING and driver.backend == backend:
+                if driver.state is XenbusState.INITIALISING and driver.told == backend:
                     continue
                 driver.remove()
-            self.drivers[devid] = driver = Blkfront(self._machine, devid)
+            self._probe(devid)
+
+    def _probe(self, devid: int) -> None:
+        self.drivers[devid] = Driver(self._machine, devid, self._frontend)

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from usblkback_tui.engine.host.sim.guest.blkfront import Blkfront
+from usblkback_tui.engine.host.sim.guest.driver import Driver
+from usblkback_tui.engine.host.sim.guest.frontends.steps import What
 from usblkback_tui.engine.host.sim.guest.hypercalls import Hypercalls, Refused
 from usblkback_tui.engine.host.sim.guest.memory import Memory
 from usblkback_tui.engine.host.sim.guest.ring import Ring
 from usblkback_tui.engine.host.sim.guest.xenbus import Xenbus
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load
-from usblkback_tui.protocol.states import XenbusState
+
+POLL_SECONDS = 0.001
+"""Between two looks of a driver that waits by looking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,12 @@ class _Waiting:
     """An order that is answered when all its disks are at rest."""
 
     order: int
-    drivers: tuple[Blkfront, ...]
-    at_rest: Callable[[Blkfront], bool]
+    drivers: tuple[Driver, ...]
+    at_rest: Callable[[Driver], bool]
 
 
-class Linux:
-    """The machine that ``Blkfront`` runs in."""
+class Kernel:
+    """The machine that drivers run in."""
 
     def __init__(self, xen: Hypercalls, memory: Memory, options: GuestOptions, loads: dict[str, Load]) -> None:
         self.xen = xen
@@ -39,7 +42,7 @@ class Linux:
         self._running = {"*"} if options.autostart else set[str]()
         self._stopped: set[str] = set()
         self._bus = Xenbus(self)
-        self._ended: queue.SimpleQueue[tuple[Blkfront, Ring, int]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Driver, Ring, int]] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._waiting: list[_Waiting] = []
         self._over = False
@@ -52,7 +55,7 @@ class Linux:
     def wants_load(self, vdev: str) -> bool:
         return vdev not in self._stopped and bool(self._running & {vdev, "*"})
 
-    def ring_ended(self, driver: Blkfront, ring: Ring, why: int) -> None:
+    def ring_ended(self, driver: Driver, ring: Ring, why: int) -> None:
         """From a ring's thread."""
         self._ended.put((driver, ring, why))
         os.eventfd_write(self._wake, 1)
@@ -66,18 +69,25 @@ class Linux:
         selector.register(self._wake, selectors.EVENT_READ)
         self._bus.start()
         while not self._over:
+            polling = any(driver.polls for driver in self._bus.drivers.values())
             if not self.xen.news:
-                for key, _ in selector.select():
+                for key, _ in selector.select(POLL_SECONDS if polling else None):
                     if key.fileobj is self.xen:
                         self.xen.news.append(self.xen.receive()[0])
                     else:
                         os.eventfd_read(self._wake)
             while self.xen.news:
                 self._hear(self.xen.news.popleft())
+                self._go_on()
             while not self._ended.empty():
                 driver, ring, why = self._ended.get()
                 driver.ended(ring, why)
+            self._go_on()
             self._answer()
+
+    def _go_on(self) -> None:
+        for driver in tuple(self._bus.drivers.values()):
+            driver.go_on()
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "watch" in message:
@@ -126,11 +136,18 @@ class Linux:
                     raise ValueError(f"cannot read back {names}: it is not connected, or busy")
                 self._waiting.append(_Waiting(order, drivers, _idle))
             case "shutdown":
-                for driver in drivers:
-                    if driver.connected:
-                        driver.shutdown()
                 alive = tuple(driver for driver in drivers if driver.connected or driver.running)
-                self._waiting.append(_Waiting(order, alive, _closed))
+                for driver in alive:
+                    driver.hear(What.LEAVE)
+                self._waiting.append(_Waiting(order, alive, _at_rest))
+            case "leave":
+                self._waiting.append(_Waiting(order, drivers, _at_rest))
+                for driver in drivers:
+                    driver.hear(What.LEAVE)
+            case "restart":
+                for driver in drivers:
+                    self._bus.restart(driver)
+                self.xen.done(order)
             case "halt":
                 self._over = True
                 self.xen.done(order)
@@ -138,9 +155,9 @@ class Linux:
                 raise ValueError(f"no such order: {what}")
 
 
-def _idle(driver: Blkfront) -> bool:
+def _idle(driver: Driver) -> bool:
     return not driver.running
 
 
-def _closed(driver: Blkfront) -> bool:
-    return driver.state is XenbusState.CLOSED and not driver.running
+def _at_rest(driver: Driver) -> bool:
+    return driver.at_rest
