@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``python -m benchmarks embedded``, ``scale``, ``cost``, ``xen`` and ``ui``, from the root of the project."""
+"""``python -m benchmarks embedded``, ``scale``, ``cost``, ``xen``, ``ui``, ``soak-ui``: from the project's root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cost, embedded, scale, ui, variants, xen
+from benchmarks import cost, embedded, scale, soak_ui, ui, variants, xen
 from benchmarks.errors import BenchmarkError
 from benchmarks.jobs import Job
 from benchmarks.peers import PEERS
@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("ui", parents=[common], help="what the terminal UI costs")
     one.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each measurement (default: 20)")
     one.set_defaults(run=ui.run)
+
+    one = commands.add_parser("soak-ui", help="whether the terminal UI's memory stays what it is")
+    one.add_argument("--minutes", type=float, default=60.0, metavar="N", help="how long (default: 60)")
+    one.add_argument("--disks", type=_positive, default=8, metavar="N", help="busy disks under it (default: 8)")
+    one.add_argument("--keep", action="store_true", help="save where results are committed instead of in results/local")
+    one.set_defaults(run=soak_ui.run)
     return parser
 
 
@@ -87,7 +93,7 @@ def _measure_options(parser: argparse.ArgumentParser, jobs: Sequence[Job], *, se
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of rounds: use 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number: use 1 or more")
     return value
 
 

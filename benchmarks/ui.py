@@ -109,7 +109,7 @@ def _paint(_seconds: float) -> dict[Figure, float]:
 
 
 def _idle(seconds: float) -> dict[Figure, float]:
-    with _screen(Order(screen=True)) as terminal:
+    with screen_up(Order(screen=True)) as terminal:
         received = terminal.received
         whole, loop = _cpu_percent(terminal.process.pid, seconds)
         return {IDLE: whole, IDLE_LOOP: loop, OUTPUT: (terminal.received - received) / seconds}
@@ -122,14 +122,14 @@ def _headless(seconds: float) -> dict[Figure, float]:
 
 
 def _eight(seconds: float) -> dict[Figure, float]:
-    with _screen(Order(screen=True, disks=8, depth=4, rate=200)) as terminal:
+    with screen_up(Order(screen=True, disks=8, depth=4, rate=200)) as terminal:
         _, loop = _cpu_percent(terminal.process.pid, seconds)
         found = memory(terminal.process.pid)
         return {BUSY_LOOP: loop, MEMORY: found.total, MEMORY_PRIVATE: found.private, MEMORY_SHARED: found.shared}
 
 
 @contextmanager
-def _screen(order: Order) -> Iterator[Terminal]:
+def screen_up(order: Order) -> Iterator[Terminal]:
     """A rig whose screen is up and has come to rest."""
     with Terminal(rig_command(order), awaited=_ROW) as terminal:
         _painted(terminal)

@@ -92,6 +92,23 @@ def test_attach(
     assert backend.calls[0] == ("attach", AttachRequest("g1", f"{tmp_path}/disk.img", "xvdc", "r"), 0.0)
 
 
+def test_attach_waits_for_a_domain_that_is_not_there(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
+    backend.on_pending = lambda: setattr(backend, "disks", (a_disk(domain="late", image="/img"),))
+    shown = cli("attach", "late", "/img", "xvdb", "--wait", "60")
+    assert shown.code == 0, shown.err
+    assert shown.out == "xvdb of late is attached to /img (frontend Connected, backend Connected)\n"
+    assert "waiting for domain late; usblkback-tui detach late xvdb takes it back" in shown.err
+    assert backend.calls[0] == ("attach_later", AttachRequest("late", "/img", "xvdb"), 60.0)
+    assert backend.calls[1][0] == "plan"
+
+
+def test_a_domain_that_did_not_appear_is_a_failure(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
+    shown = cli("attach", "late", "/img", "xvdb", "--wait")
+    assert shown.code == 1
+    assert "xvdb of late is not attached: the domain did not appear" in shown.err
+    assert backend.calls[0] == ("attach_later", AttachRequest("late", "/img", "xvdb"), 86400.0)
+
+
 def test_attach_with_options(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
     options = ("--max-queues", "2", "--direct-io", "no", "--io-engine", "sync", "--indirect-segments", "0")
     shown = cli("attach", "g1", "/img", "xvdc", *options, "--device-type", "cdrom", "--sector-size", "4096")

@@ -18,6 +18,7 @@ from usblkback_tui.engine.config_rules import RULES
 from usblkback_tui.engine.config_values import ConfigError, key_of
 from usblkback_tui.engine.settings import (
     FLAT,
+    NAMED,
     AlertSettings,
     DemoSettings,
     DirectIo,
@@ -27,6 +28,7 @@ from usblkback_tui.engine.settings import (
     GuestSettings,
     IoChoice,
     Settings,
+    ThemeSettings,
     UiSettings,
 )
 
@@ -54,7 +56,8 @@ def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     for cls in (EngineSettings, DiskSettings, DiskOptions, GuestSettings, UiSettings, AlertSettings):
         for field in dataclasses.fields(cls):
-            assert FLAT in field.metadata or f"{field.name} = " in text, f"{cls.__name__}.{field.name}"
+            shown = f"[ui.{field.name}." if NAMED in field.metadata else f"{field.name} = "
+            assert FLAT in field.metadata or shown in text, f"{cls.__name__}.{field.name}"
 
 
 def test_each_rule_names_a_field() -> None:
@@ -336,6 +339,38 @@ def test_environment_refusals(name: str, text: str, words: str) -> None:
     assert caught.value.key == name
 
 
+def test_themes_are_tables_of_any_names(write: Write) -> None:
+    settings = load_settings(write('[ui.themes.sea]\nprimary = "#4fa3d1"\ndark = false\n'), env={})
+    assert settings.ui.themes == (("sea", ThemeSettings("#4fa3d1", dark=False)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            '[ui.themes.sea]\nprimary = "blue"\n',
+            "ui.themes.sea.primary is 'blue'; set it to a colour such as \"#1e90ff\"",
+        ),
+        ("[ui.themes.sea]\nprimary = 3\n", "ui.themes.sea.primary is 3; set it to a colour"),
+        ('[ui.themes.sea]\nerror = "#fff"\n', "ui.themes.sea.primary is missing"),
+        (
+            '[ui.themes.sea]\nprimary = "#fff"\nprimry = "#fff"\n',
+            "ui.themes.sea.primry is unknown; did you mean 'primary'",
+        ),
+        ('[ui]\nthemes = "sea"\n', "ui.themes is 'sea'; set it to a table"),
+        ('[ui.themes]\nsea = "#fff"\n', "ui.themes.sea is '#fff'; set it to a table"),
+    ],
+)
+def test_a_theme_that_cannot_be_names_key_and_fix(write: Write, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load_settings(write(text), env={})
+
+
+def test_themes_have_no_variable(write: Write) -> None:
+    with pytest.raises(ConfigError, match="USBLKBACK_THEMES is unknown"):
+        load_settings(write(""), env={"USBLKBACK_THEMES": "sea"})
+
+
 def test_options_are_checked_like_keys() -> None:
     with pytest.raises(ConfigError, match="option: --affinity is 9999; set it to the number of a CPU"):
         load_settings(EXAMPLE, env={}, options={"affinity": 9999})
@@ -343,6 +378,7 @@ def test_options_are_checked_like_keys() -> None:
 
 def test_every_engine_and_ui_key_has_a_variable() -> None:
     fields = [*dataclasses.fields(EngineSettings), *dataclasses.fields(UiSettings)]
+    fields = [field for field in fields if NAMED not in field.metadata]
     assert set(environment_names()) == {f"USBLKBACK_{field.name.upper()}" for field in fields}
     assert len(fields) == len({field.name for field in fields}), "a key in two tables has one variable"
 
@@ -356,6 +392,7 @@ def test_every_key_and_variable_is_documented() -> None:
         ("[disk]", DiskOptions),
         ("[demo.guest]", GuestSettings),
         ("alerts", AlertSettings),
+        ("ui.themes.NAME", ThemeSettings),
     ):
         assert f"`[{table}]`" in text
         for field in dataclasses.fields(cls):

@@ -7,7 +7,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from tests.engine.control.fake_backend import a_foreign_disk
 from tests.engine.rig import Rig, rig, wait_for
 from tests.host.fakexen import FakeXen
 from usblkback_tui.engine import observer as observer_module
-from usblkback_tui.engine.foreign_health import ForeignFacts, foreign_health
 from usblkback_tui.engine.host.seam import Domain, Hints
 from usblkback_tui.engine.kernelmodel import KernelBackend
 from usblkback_tui.engine.observer import TOKEN, Observer
@@ -139,8 +137,7 @@ def test_hints_are_followed_and_bounded(xen: FakeXen, monkeypatch: pytest.Monkey
         xen.write(f"{back}/online", "0")
         watcher.follow(EVERYTHING, G5[:1])
         (disk,) = watcher.disks()
-        assert not disk.online
-        assert "its domain has ended" in disk.health.sentence
+        assert (disk.online, disk.running) == (False, False)
 
 
 def test_what_vanishes_is_forgotten_with_its_watches(tmp_path: Path) -> None:
@@ -198,52 +195,6 @@ def test_rates_of_what_the_kernel_serves() -> None:
     assert foreign_rates(now, was) is None
     assert foreign_rates(replace(was, counters=None), now) is None
     assert foreign_rates(was, replace(now, counters=KernelCounters(13.0, reads=1))) is None
-
-
-# health -----------------------------------------------------------------------------------------------------------
-
-FINE = ForeignFacts("vbd", S.CONNECTED, S.CONNECTED, waited=99.0, physical=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "severity", "words"),
-    [
-        ({}, Severity.GOOD, "ok"),
-        ({"running": False}, Severity.WARNING, "left behind: its domain has ended"),
-        ({"back": S.INIT_WAIT, "hotplug_error": "no such file"}, Severity.ERROR, "hotplug script failed: no such file"),
-        ({"back": S.CLOSING, "backend_error": "5 fatal"}, Severity.ERROR, "its backend says: 5 fatal"),
-        ({"back": S.CLOSING, "frontend_error": "16 in use"}, Severity.ERROR, "the guest says: 16 in use"),
-        ({"front": S.INITIALISING, "back": S.INITIALISING}, Severity.WARNING, "is xen-blkback loaded"),
-        (
-            {"front": S.INITIALISING, "back": S.UNKNOWN, "kind": "qdisk"},
-            Severity.WARNING,
-            "does the domain's qemu run?",
-        ),
-        ({"front": S.INITIALISING, "back": S.UNKNOWN, "kind": "x"}, Severity.WARNING, "the backend of kind x"),
-        ({"front": S.INITIALISED, "back": S.INIT_WAIT, "physical": False}, Severity.WARNING, "(physical-device)"),
-        ({"front": S.INITIALISING, "back": S.INIT_WAIT}, Severity.WARNING, "stuck 99 s: the guest's driver has not"),
-        ({"front": S.INITIALISED, "back": S.INIT_WAIT}, Severity.WARNING, "has not taken the guest's ring"),
-        ({"front": S.INITIALISED}, Severity.WARNING, "the guest has not taken the disk's size"),
-        ({"back": S.CLOSING}, Severity.WARNING, "the guest has not let go"),
-        ({"back": S.CLOSED}, Severity.WARNING, "the guest has not let go"),
-        ({"front": S.CLOSED}, Severity.WARNING, "its backend has not closed"),
-        ({"front": S.CLOSED, "back": S.CLOSED}, Severity.INFO, "closed at both ends"),
-    ],
-)
-def test_sentences(change: dict[str, object], severity: Severity, words: str) -> None:
-    health = foreign_health(replace(FINE, **change))  # type: ignore[arg-type]
-    assert health.severity is severity
-    assert words in health.sentence
-
-
-@pytest.mark.parametrize("kind", ["vbd", "qdisk", "other"])
-@pytest.mark.parametrize("waited", [0.0, 1000.0])
-def test_every_pair_has_one_sentence(kind: str, waited: float) -> None:
-    for front, back in product(S, S):
-        sentence = foreign_health(ForeignFacts(kind, front, back, waited=waited)).sentence
-        assert sentence
-        assert "\n" not in sentence
-        assert len(sentence) < 160
 
 
 # the embedded host ------------------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 """The table against the frontends it was made for, and against its own two rules."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from usblkback_tui.protocol.states import XenbusState as S
-from usblkback_tui.protocol.transitions import TABLE, Action, Turn, decide
+from usblkback_tui.protocol.transitions import TABLE, Action, Turn, decide, transitions_page
 
 PAIRS = list(product(S, S))
 LEADS_TO = {
@@ -32,7 +33,30 @@ def test_every_pair_has_a_cell_with_a_reason() -> None:
     assert set(TABLE) == set(PAIRS)
     for cell in TABLE.values():
         assert len(cell.reason.split()) >= 1
+        assert cell.source
         assert (cell.turn is Turn.BACKEND) == (cell.action is not Action.WAIT)
+
+
+def test_the_page_is_made_of_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "transitions.md").read_text(encoding="utf-8")
+    assert page == transitions_page(), "run scripts/transitions_page.py"
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 6 and "---" not in line]
+    assert len(rows) == len(PAIRS) + len(list(S)), "a row for each pair and a heading for each frontend state"
+
+
+@pytest.mark.parametrize(("front", "back"), PAIRS)
+def test_what_the_table_does_is_what_its_turn_says(front: S, back: S) -> None:
+    """Both states decide; Connected at both ends is the only rest, and a move of ours changes our state."""
+    for online in (True, False):
+        cell = decide(front, back, online=online)
+        if cell.action is not Action.WAIT:
+            assert LEADS_TO[cell.action] is not back
+            assert cell.turn is Turn.BACKEND
+        assert (cell.turn is Turn.NOBODY) == (front is back is S.CONNECTED)
+        if front in (S.INITIALISED, S.CONNECTED) and back in (S.UNKNOWN, S.INITIALISING, S.INIT_WAIT) and online:
+            assert cell.action is Action.CONNECT
+        if front is S.CLOSED and back not in (S.CLOSED, S.RECONFIGURING, S.RECONFIGURED):
+            assert cell.action is Action.DISCONNECT
 
 
 @pytest.mark.parametrize(("front", "back"), PAIRS)

@@ -21,6 +21,7 @@ from usblkback_tui.engine.snapshot import (
     Health,
     Histogram,
     Latency,
+    PendingAttach,
     RingView,
     Severity,
     Snapshot,
@@ -113,6 +114,7 @@ class FakeBackend:
         self.domains = domains or (DomainView(0, "Domain-0"), *(DomainView(i, names[i]) for i in sorted(names)))
         self.disks: dict[tuple[int, int], DiskView] = {disk.key: disk for disk in disks}
         self.foreign: tuple[ForeignDisk, ...] = ()
+        self.pending: tuple[PendingAttach, ...] = ()
         self.read_only = False
         self.store_values = dict(STORE)
         self.now = START
@@ -192,18 +194,31 @@ class FakeBackend:
                 foreign=self.foreign,
                 engine=facts(self.now - START, ("MainThread", "control", *map(_thread, self.disks))),
                 read_only=self.read_only,
+                pending=self.pending,
             )
 
     def events(self, after: int) -> tuple[Event, ...]:
         self._called("events")
         return tuple(event for event in self.log if event.seq > after)
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         self._called("plan", request)
         vdev = parse_vdev(request.vdev)
         if not request.image.startswith("/"):
             raise UserError(
                 f"image {request.image!r} does not exist", fix="create it or name another file", key="image"
+            )
+        if later and not request.domain.isdecimal():
+            return AttachPlan(
+                -1,
+                request.domain,
+                vdev.name,
+                vdev.number,
+                request.image,
+                request.mode,
+                131_072,
+                (),
+                (("sectors", "8"),),
             )
         domid = int(request.domain)
         if (domid, vdev.number) in self.disks:
@@ -242,6 +257,16 @@ class FakeBackend:
         self.update(disk)
         return disk
 
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        self._called("attach_later", request)
+        plan = self.plan(request, later=True)
+        number = len(self.pending) + 1
+        one = PendingAttach(
+            number, request.domain, plan.vdev, plan.devid, plan.image, plan.mode, self.now, None, request.options
+        )
+        self.pending = (*self.pending, one)
+        return one
+
     def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
         self._called("resize", domain, vdev, sectors)
         disk = self.disks[int(domain), parse_vdev(vdev).number]
@@ -250,6 +275,9 @@ class FakeBackend:
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         self._called("detach", domain, vdev, force)
+        if any(one.domain == domain for one in self.pending):
+            self.pending = tuple(one for one in self.pending if (one.domain, one.vdev) != (domain, vdev))
+            return
         self.remove((int(domain), parse_vdev(vdev).number))
 
     def next_vdev(self, domain: str) -> str:

@@ -12,8 +12,10 @@ from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import ACTIONS, GROUPS, VIEWS, Registry, bindings, first_clash, keys_page
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.dialogs.base import Dialog
+from usblkback_tui.ui.dialogs.columns import ColumnList
 from usblkback_tui.ui.dialogs.help import help_lines
 from usblkback_tui.ui.lines import LineView
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.main import VIEW_CLASSES, MainScreen
 from usblkback_tui.ui.text import line_width, plain
 
@@ -23,6 +25,8 @@ OWNERS: dict[str, type] = {
     "pane": LineView,
     "replay": MainScreen,
     "dialog": Dialog,
+    "columns": ColumnList,
+    "log": LogPane,
     **VIEW_CLASSES,
 }
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from textual.widgets import Input
 from tests.ui.drive import LARGE, SMALL, app_for, notices, play, screen_text, shown, ticks, until, widget_text
 from tests.ui.fake import FakeBackend, house, make_disk
 from tests.ui.fake_looks import START
+from usblkback_tui.engine.settings import ThemeSettings
 from usblkback_tui.engine.snapshot import DomainView, Health, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState as S
@@ -20,7 +22,9 @@ from usblkback_tui.ui import app as app_module
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.dialogs.help import HelpDialog
 from usblkback_tui.ui.lines import LineView
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.outcome import Outcome
+from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.tree import DomainTree
 
 
@@ -369,6 +373,76 @@ async def test_events_follow_until_scrolled_away() -> None:
         await until(pilot, lambda: "and then another" in screen_text(app))
 
 
+async def test_the_log_is_searched_and_filtered_by_severity() -> None:
+    backend = house()
+    for n in range(60):
+        severity = Severity.WARNING if n % 20 == 7 else Severity.INFO
+        backend.say(f"needle {n}" if n % 10 == 7 else f"hay {n}", severity)
+    app = app_for(backend)
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        await until(pilot, lambda: "hay 59" in screen_text(app))
+        log = app.main.query_one("#events", LogPane)
+        log.focus()
+        await pilot.press("slash", *"need+le")
+        await until(pilot, lambda: "/need+le: 6 of 6" in str(log.border_title))
+        assert app.main.table.rows, "the disks are not filtered"
+        await pilot.press("enter", "N", "N", "N")
+        await until(pilot, lambda: "3 of 6" in str(log.border_title) and "needle 27" in shown(app, "events"))
+        assert "hay 59" not in shown(app, "events")
+        await pilot.press("n")
+        await until(pilot, lambda: "4 of 6" in str(log.border_title))
+        await pilot.press("ampersand")
+        await until(pilot, lambda: "only /need+le: 4 of 6" in str(log.border_title) and len(log.lines) == 6)
+        await pilot.press("v")
+        await until(pilot, lambda: "warnings and errors" in str(log.border_title) and len(log.lines) == 3)
+        await pilot.press("escape")
+        await until(pilot, lambda: not log.words)
+        assert app.focused is log
+        await until(pilot, lambda: "131080" in shown(app, "events"))
+        assert "hay" not in shown(app, "events")
+        await pilot.press("v", "v")
+        await until(pilot, lambda: len(log.lines) == len(backend.log))
+
+
+async def test_going_to_a_time_and_back() -> None:
+    backend = house()
+    app = app_for(backend)
+    async with app.run_test(size=LARGE) as pilot:
+        await play(pilot, backend, 40)
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        assert "there is 22:13:21 to 22:14:00." in screen_text(app)
+        await pilot.press(*"noon", "enter")
+        await until(pilot, lambda: "'noon' is no time" in screen_text(app))
+        app.screen.query_one("#time", Input).value = "22:13:45"
+        await pilot.press("enter")
+        await until(pilot, lambda: "PAST −15 s" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+5", "enter")
+        await until(pilot, lambda: "PAST −10 s" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+1m", "enter")
+        await until(pilot, lambda: app.main.playhead.live)
+
+
+async def test_how_often_is_looked_can_be_changed() -> None:
+    app = app_for(house())
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        await pilot.press("i", "i")
+        await until(pilot, lambda: "2 looks a second." in notices(app))
+        before = app.model.samples
+        deadline = time.monotonic() + 60
+        while app.model.samples < before + 2:
+            assert time.monotonic() < deadline
+            await pilot.pause(0.05)
+        await pilot.press("I", "I", "I")
+        await until(pilot, lambda: app.refresh_hz == 0.5)
+
+
 async def test_copy_takes_what_is_under_the_cursor_and_evidence_takes_all() -> None:
     backend = house()
     app = app_for(backend)
@@ -524,3 +598,26 @@ async def test_colours_follow_the_theme_and_no_color(monkeypatch: pytest.MonkeyP
             assert "✖ stuck 42 s" in screen_text(app)
         assert app.palette.style("good") != dark
         assert app.no_color
+
+
+async def test_a_theme_of_the_operator_colours_everything() -> None:
+    themes = (("harbour", ThemeSettings("#4fa3d1", background="#101820", error="#ff5f56")),)
+    app = UsblkApp(house(), refresh_hz=0.01, theme="harbour", themes=themes, clock=lambda: 0.0)
+    async with app.run_test(size=SMALL) as pilot:
+        await ticks(pilot)
+        assert app.theme == "harbour"
+        ground = app.main.table.render_line(3)._segments[0].style
+        assert ground is not None
+        assert ground.bgcolor is not None
+        assert ground.bgcolor.get_truecolor() == (16, 24, 32)
+        app.theme = "nord"
+        await ticks(pilot)
+        assert app.main.table.render_line(3)._segments[0].style != ground
+
+
+def test_a_theme_nobody_knows_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        UserError, match=r"ui.theme is 'harbor', which is no theme; use one of .*nord.*ui.themes.harbor"
+    ):
+        UsblkApp(house(), theme="harbor")
+    assert UsblkApp(house(), theme="nord", state=UiState(theme="gone")).theme == "nord"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
-from tests.ui.drive import LARGE, SMALL, app_for, screen_text, ticks, until
+from tests.ui.drive import LARGE, SMALL, app_for, notices, screen_text, shown, ticks, until
 from tests.ui.fake import FakeBackend, house, make_disk, transitions
 from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.app import UsblkApp
-from usblkback_tui.ui.dialogs.attach import AttachDialog
+from usblkback_tui.ui.dialogs.attach import LATER, AttachDialog
 from usblkback_tui.ui.paths import complete_path
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x50"])
@@ -139,16 +139,62 @@ async def test_another_domain_gets_its_own_free_name_unless_one_was_typed() -> N
         assert app.screen.query_one("#vdev", Input).value == "xvdq"
 
 
-async def test_without_a_guest_the_form_says_so() -> None:
-    app = app_for(FakeBackend())
+async def test_without_a_guest_the_disk_can_wait_for_one() -> None:
+    backend = FakeBackend()
+    app = app_for(backend)
     async with app.run_test(size=SMALL) as pilot:
         await ticks(pilot)
         await pilot.press("a")
         await pilot.pause()
-        assert "No guest is running; start one first." in note(app, "domain")
+        assert "No guest is running: the disk can wait for one." in note(app, "domain")
+        await pilot.press(*"late")
+        app.screen.query_one("#image", Input).value = "/srv/new.img"
+        await until(pilot, lambda: ready(app))
         await pilot.press("enter")
-        await pilot.pause()
-        assert app.screen is app.main
+        await until(pilot, lambda: app.screen is app.main)
+        await until(pilot, lambda: "xvdb of late waits for its domain; d on its row takes it back." in notices(app))
+        assert ("attach_later", AttachRequest("late", "/srv/new.img", "xvdb")) in backend.calls
+
+
+@SIZES
+async def test_what_waits_for_a_domain_has_a_row_and_is_taken_back(size: tuple[int, int]) -> None:
+    backend = house()
+    app = app_for(backend)
+    async with app.run_test(size=size) as pilot:
+        await ticks(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: bool(app.screen.query("#name")))
+        assert not app.screen.query_one("#named").display
+        app.screen.query_one("#domain", Select).value = LATER
+        await until(pilot, lambda: app.screen.query_one("#named").display)
+        app.screen.query_one("#name", Input).value = "late"
+        app.screen.query_one("#image", Input).value = "/srv/new.img"
+        await until(pilot, lambda: ready(app))
+        assert note(app, "domain") == "not there yet: the engine waits for it"
+        app.screen.query_one("#go", Button).press()
+        await until(pilot, lambda: len(app.main.table.rows) == 6)
+        assert app.main.table.rows[0].disk.domain == "late"
+        app.main.select(app.main.table.rows[0].disk.key)
+        await until(
+            pilot,
+            lambda: (
+                "waits for domain la" in app.main.table.rows[0].disk.health.sentence
+                and "• waits for" in screen_text(app)
+            ),
+        )
+        assert "- late" in screen_text(app)
+        assert "5/64 disks" in screen_text(app)
+        assert "domain late" in shown(app, "detail")
+        for screen in "234567":
+            await pilot.press(screen)
+            await ticks(pilot)
+        await pilot.press("1", "R")
+        await until(pilot, lambda: "xvdb of late cannot be resized: it waits for its domain." in notices(app))
+        await pilot.press("d")
+        await until(pilot, lambda: "Wait no longer for domain late?" in screen_text(app))
+        app.screen.query_one("#go", Button).press()
+        await until(pilot, lambda: len(app.main.table.rows) == 5)
+        assert ("detach", "late", "xvdb", False) in backend.calls
 
 
 async def test_a_disk_that_goes_away_during_its_handshake() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.ui.heat import Heat
-from usblkback_tui.ui.history import KEPT, LEVELS, History, Series
+from usblkback_tui.ui.history import KEPT, LEVELS, MOST_LATE, History, Series
 
 KEY = (1, 2)
 
@@ -64,3 +64,36 @@ def test_a_long_gap_between_two_samples_keeps_the_time_axis_true() -> None:
     history.add({(1, 2): Rates(writes=3)}, [(1, 2)], seconds=4)
     assert history.track((1, 2)).writes.last(9) == [3, 3, 3, 3]
     assert LEVELS[0] == 1
+
+
+def test_tracks_are_brought_up_to_date_in_turn_or_when_they_are_looked_at() -> None:
+    history = History()
+    keys = [(1, n) for n in range(10)]
+    for second in range(1, 4):
+        history.add({key: Rates(reads=second) for key in keys}, keys)
+        history.settle(4)
+    assert len(history._late) == 3
+    assert history.track(keys[9]).reads.last(9) == [1, 2, 3]
+    assert history.track(keys[9]).reads.last(9) == [1, 2, 3]
+    for _ in range(3):
+        history.settle(4)
+    assert history._late == []
+    assert all(history.track(key).reads.last(9) == [1, 2, 3] for key in keys)
+
+
+def test_a_disk_that_comes_back_begins_anew_though_nobody_looked() -> None:
+    history = History()
+    other = (7, 7)
+    history.add({KEY: Rates(reads=5), other: Rates()}, [KEY, other])
+    history.add({other: Rates()}, [other])
+    history.add({KEY: Rates(reads=6), other: Rates()}, [KEY, other])
+    assert history.track(KEY).reads.last(9) == [6]
+    assert len(history.track(other).reads.last(9)) == 3
+
+
+def test_what_nobody_looks_at_is_bounded() -> None:
+    history = History()
+    for _ in range(3 * MOST_LATE):
+        history.add({KEY: Rates()}, [KEY])
+    assert len(history._late) < MOST_LATE
+    assert len(history.track(KEY).reads.last(1000)) == 3 * MOST_LATE

@@ -10,6 +10,7 @@ from textual.widgets import Button, Input
 
 from tests.ui.drive import LARGE, SMALL, app_for, notices, screen_text, ticks, until
 from tests.ui.fake import FakeBackend, house, make_disk
+from usblkback_tui.engine.api import AttachRequest
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.app import UsblkApp
 from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
@@ -170,6 +171,29 @@ async def test_leaving_at_once_waits_for_nobody() -> None:
     assert app.return_value is Outcome.AT_ONCE
     assert backend.disks
     gate.set()
+
+
+@SIZES
+async def test_without_a_take_over_handing_over_is_shown_and_said_why_not(size: tuple[int, int]) -> None:
+    app = app_for(house())
+    async with app.run_test(size=size) as pilot:
+        await ticks(pilot)
+        await pilot.press("q")
+        await until(pilot, lambda: "Handing over to an engine without a screen is not possible yet" in screen_text(app))
+        assert app.screen.query_one("#hand-over", Button).disabled
+        assert "Hand over and quit" in screen_text(app)
+
+
+async def test_what_waits_for_a_domain_is_not_forgotten_without_a_question() -> None:
+    backend = FakeBackend()
+    backend.attach_later(AttachRequest("late", "/srv/new.img", "xvdb"))
+    app = app_for(backend)
+    async with app.run_test(size=SMALL) as pilot:
+        await ticks(pilot)
+        await pilot.press("q")
+        await until(pilot, lambda: "Quit with 1 waiting?" in screen_text(app))
+        app.screen.query_one("#detach-all", Button).press()
+        await until(pilot, lambda: app.return_value is Outcome.DETACHED)
 
 
 @pytest.mark.parametrize("works", [True, False])

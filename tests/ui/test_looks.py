@@ -10,7 +10,7 @@ import pytest
 
 from tests.ui.drive import scene_of
 from tests.ui.fake import FakeBackend, house, make_disk
-from tests.ui.fake_looks import STORE, make_foreign, node, request
+from tests.ui.fake_looks import START, STORE, make_foreign, node, request
 from usblkback_tui.engine.inspection import StoreNode
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import Health, Severity
@@ -20,6 +20,7 @@ from usblkback_tui.ui.evidence import evidence
 from usblkback_tui.ui.exporting import as_csv, as_json, file_name
 from usblkback_tui.ui.filtering import disk_filter, number
 from usblkback_tui.ui.foreign import foreign_view, rates_of_foreign
+from usblkback_tui.ui.gototime import wanted_time
 from usblkback_tui.ui.recording import other_speed
 from usblkback_tui.ui.scene import DiskRow
 from usblkback_tui.ui.sequence import sequence_lines, step_lines, steps_of
@@ -302,6 +303,28 @@ def test_where_state_is_kept() -> None:
     assert str(state_path({"HOME": "/home/u"})) == "/home/u/.local/state/usblkback-tui/ui.json"
     assert str(state_path({"HOME": "/home/u", "XDG_STATE_HOME": "/s"})) == "/s/usblkback-tui/ui.json"
     assert state_path({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("22:13:05", -15),
+        ("22:13", -20),
+        (" -90 ", -90),
+        ("-5m", -300),
+        ("+1H", 3600),
+        ("22:14", -86360),
+        ("23:00:00", -83600),
+    ],
+)
+def test_a_time_to_go_to(text: str, seconds: int) -> None:
+    assert wanted_time(text, START, START) == START + seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "12:61", "-", "5", "-5d"])
+def test_what_is_no_time_says_what_is(text: str) -> None:
+    with pytest.raises(UserError, match="is no time; type 14:03"):
+        wanted_time(text, START, START)
 
 
 def test_speeds() -> None:

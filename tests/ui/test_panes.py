@@ -22,6 +22,7 @@ from usblkback_tui.ui.detail import detail_lines, ring_bar
 from usblkback_tui.ui.eventlog import event_line
 from usblkback_tui.ui.filtering import disk_filter
 from usblkback_tui.ui.history import Track
+from usblkback_tui.ui.logsearch import marked, matching, step
 from usblkback_tui.ui.main import TITLES
 from usblkback_tui.ui.scene import DiskRow
 from usblkback_tui.ui.text import Line, line_width, plain
@@ -134,6 +135,28 @@ def test_event_lines() -> None:
     assert plain(event_line(state, "web")) == ("22:13:20.000  info    web xvda      frontend  Initialised → Connected")
     error = Event(2, START, Severity.ERROR, "image\x1b[31m failed", domid=3, vdev="xvda")
     assert plain(event_line(error)) == "22:13:20.000  error   domain 3 xv…  image·[31m failed"
+
+
+LOG = [((f"12:00:0{n} ", "muted"), (text, "")) for n, text in enumerate(["a disk", "b", "two disks", "c", "DISK"])]
+
+
+def test_the_log_is_searched_with_a_regular_expression() -> None:
+    assert matching(LOG, "disk") == [0, 2, 4]
+    assert matching(LOG, r"disks?$") == [0, 2, 4]
+    assert matching(LOG, "(") == matching(LOG, "") == []
+    marks = marked(LOG[2], "00:02 tw")
+    assert plain(marks) == plain(LOG[2])
+    assert [text for text, style in marks if style == "found"] == ["00:02 ", "tw"]
+    assert marked(LOG[1], "disk") is LOG[1]
+    assert marked(LOG[1], "x*") is LOG[1]
+
+
+def test_searching_goes_from_match_to_match_and_around() -> None:
+    matches = [0, 2, 4]
+    assert step(matches, None, 0) == step(matches, None, 1) == 4
+    assert [step(matches, at, 1) for at in (0, 1, 4)] == [2, 2, 0]
+    assert [step(matches, at, -1) for at in (4, 3, 0)] == [2, 2, 4]
+    assert step([], 3, 1) is None
 
 
 # -- tree ------------------------------------------------------------------------------------------------------------

@@ -314,7 +314,7 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
     async with app.run_test(size=LARGE) as pilot:
         await ticks(pilot)
         await pilot.press("s", "s", "o", "minus")
-        app.main.table.hide({"image", "mode"})
+        app.main.table.arrange_columns(["vdev", "nonsense", "health"], {"image", "mode"})
         app.main.keep_table()
         app.theme = "nord"
         await ticks(pilot)
@@ -325,6 +325,8 @@ async def test_how_it_was_left_is_how_it_comes_back(tmp_path: Path) -> None:
         assert again.main.table.hidden == {"image", "mode"}
         assert "VDEV▼" in widget_text(again.main.table)[0]
         assert "IMAGE" not in widget_text(again.main.table)[0]
+        assert widget_text(again.main.table)[0].index("VDEV") < widget_text(again.main.table)[0].index("DOM")
+        assert widget_text(again.main.table)[0].endswith("HEALTH")
         assert again.main.level == 1
 
 
@@ -340,6 +342,35 @@ async def test_columns_are_chosen_in_a_dialog() -> None:
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.main)
         assert state.tables["overview"].hidden == ("image",)
+
+
+async def test_columns_are_put_in_order_with_keys_and_with_the_mouse() -> None:
+    state = UiState()
+    app = app_for(house(), state=state)
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        usual = [column.id for column in app.main.table.columns]
+
+        def order() -> list[str]:
+            return [column.id for column in app.main.table.columns]
+
+        await pilot.press("w")
+        await until(pilot, lambda: app.screen is not app.main)
+        await pilot.press("left", "right", "right")  # the first one cannot go further to the left
+        await until(pilot, lambda: order() == [*usual[1:3], usual[0], *usual[3:]])
+        await pilot.press("space")
+        await until(pilot, lambda: app.main.table.hidden == {usual[0]})
+        assert await pilot.click("#left")
+        await until(pilot, lambda: order() == [usual[1], usual[0], *usual[2:]])
+        assert app.main.table.hidden == {usual[0]}
+        assert await pilot.click("#done")
+        await until(pilot, lambda: app.screen is app.main)
+        assert state.tables["overview"].order == tuple(order())
+        assert app.main.view.sheet().headings[0] == app.main.table.columns[0].title
+        await pilot.press("w")
+        await until(pilot, lambda: app.screen is not app.main)
+        assert await pilot.click("#all")
+        await until(pilot, lambda: order() == usual and not app.main.table.hidden)
 
 
 # -- recordings ------------------------------------------------------------------------------------------------------
@@ -372,11 +403,22 @@ async def test_a_recording_is_played_paused_stepped_and_sought(tmp_path: Path) -
         assert "3 web-01" in screen_text(app)
         await pilot.press("p")
         await until(pilot, lambda: "⏸ 00:00:05" in screen_text(app))
-        await pilot.press("n", "n")
+        await pilot.press("f", "f")
         await until(pilot, lambda: "⏸ 00:00:07" in screen_text(app))
         await pilot.press("greater_than_sign")
         await until(pilot, lambda: "⏸ 00:01:07" in screen_text(app))
-        await pilot.press("less_than_sign", "N", "right_parenthesis")
+        await until(pilot, lambda: app.model.history.seconds >= 65)
+        assert len(app.model.history.track((3, 51712)).reads.last(100)) >= 65
+        assert app.model.window is not None
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"-7", "enter")
+        await until(pilot, lambda: "⏸ 00:01:00" in screen_text(app))
+        await pilot.press("T")
+        await until(pilot, lambda: bool(app.screen.query("#time")))
+        await pilot.press(*"+7", "enter")
+        await until(pilot, lambda: "⏸ 00:01:07" in screen_text(app))
+        await pilot.press("less_than_sign", "b", "right_parenthesis")
         await until(pilot, lambda: "⏸ 00:00:06 of 00:01:29 2x" in screen_text(app))
         await pilot.press("r")
         await until(pilot, lambda: "This is a recording already." in notices(app))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from usblkback_tui.cli import scenario
 from usblkback_tui.cli.common import settings_of, socket_of
 from usblkback_tui.cli.output import JSON_VERSION, bytes_text, count_text, note, print_json
 from usblkback_tui.cli.screen import Ending, on_terminal, show
@@ -25,7 +26,11 @@ _WITHOUT_TERMINAL = 10.0
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 when a guest saw an error or read back other bytes than it wrote."""
+    if args.list:
+        return scenario.run_list(args)
     settings = settings_of(args)
+    if args.scenario:
+        return scenario.run(args, settings)
     if args.headless or args.json or not on_terminal():
         seconds = args.seconds
         if seconds is None and (args.json or not sys.stdout.isatty()):

@@ -29,6 +29,7 @@ examples:
   usblkback-tui connect                  the terminal UI on an engine that runs already
   usblkback-tui record day.usbr          keep what it does, for usblkback-tui replay day.usbr
   usblkback-tui doctor                   what is missing on this machine, and how to mend it
+  usblkback-tui diagnose                 what is wrong with its disks, and what to try
 
 environment: USBLKBACK_SOCKET, USBLKBACK_MAX_DISKS, ... for every key of [engine] and [ui] (docs/settings.md); NO_COLOR
 settings:    options over environment over --config FILE, else $XDG_CONFIG_HOME/usblkback-tui/config.toml, else
@@ -81,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         "guests simulated in this process, with the terminal UI or without",
         "  usblkback-tui demo\n  usblkback-tui demo --headless --seconds 5\n"
-        "  usblkback-tui demo --json | jq .verified\n  usblkback-tui demo --frontend winvbd",
+        "  usblkback-tui demo --json | jq .verified\n  usblkback-tui demo --frontend winvbd\n"
+        "  usblkback-tui demo --list\n  usblkback-tui demo --scenario three-of-four",
         engine,
     )
     demo.add_argument("--headless", action="store_true", help="print a line a second instead of showing the UI")
@@ -89,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_seconds, metavar="N", help="end after N seconds (10 when there is no terminal)"
     )
     demo.add_argument("--frontend", choices=FRONTENDS, default="linux", help="the block driver of the guests")
+    demo.add_argument(
+        "--scenario", metavar="NAME", help="play a failure for training; --list names them (docs/diagnosis.md)"
+    )
+    demo.add_argument("--list", action="store_true", help="name the failures that can be played, with a sentence each")
     _json(demo, "print the summary as JSON; implies --headless")
 
     command(
@@ -102,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         "attach",
         "give a domain an image as a disk",
         "  usblkback-tui attach web /img/web.raw xvdb\n  usblkback-tui attach 3 /dev/vg/data xvdc --mode r --wait 10\n"
-        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run",
+        "  usblkback-tui attach web /img/web.raw xvdb --max-queues 1 --dry-run\n"
+        "  usblkback-tui attach new /img/new.raw xvdb --wait    as soon as domain new appears",
     )
     attach.add_argument("domain", metavar="DOMAIN", help="name or domid")
     attach.add_argument("image", metavar="IMAGE", help="raw image file or block device")
@@ -127,7 +134,10 @@ def _parser() -> argparse.ArgumentParser:
         dest="wait_seconds",
         type=_seconds,
         metavar="SECONDS",
-        help="wait until both ends are Connected; exit 1 when they are not after SECONDS",
+        nargs="?",
+        const=86400.0,
+        help="wait for the domain to appear, then until both ends are Connected; exit 1 when they are not after "
+        "SECONDS (without a number a day; the option then stands last)",
     )
     _json(attach, "print the disk as JSON")
 
@@ -199,6 +209,24 @@ def _parser() -> argparse.ArgumentParser:
         ),
         common,
     )
+
+    diagnose = command(
+        "diagnose",
+        "say what is wrong with disks, with evidence, whose turn it is and what to try",
+        "  usblkback-tui diagnose\n  usblkback-tui diagnose web xvdb --json\n"
+        "  xenstore-ls -fp > store.txt; usblkback-tui diagnose --from store.txt\n"
+        "  ssh host xenstore-ls -fp | usblkback-tui diagnose --from -",
+    )
+    diagnose.add_argument("domain", nargs="?", metavar="DOMAIN", help="only the disks of this domain (name or domid)")
+    diagnose.add_argument("vdev", nargs="?", metavar="VDEV", help="only this disk, such as xvdb")
+    diagnose.add_argument(
+        "--from",
+        dest="dump",
+        metavar="FILE",
+        help="read what xenstore-ls printed on any host, with -f, -p, both or neither, instead of asking the engine; "
+        "- for stdin",
+    )
+    _json(diagnose, "print it as JSON (docs/json.md)")
 
     doctor = command(
         "doctor",

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from usblkback_tui.engine.explaining import Explained
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.settings import DiskOptions
-from usblkback_tui.engine.snapshot import DiskView, Event, Limits, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, Limits, PendingAttach, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class AttachPlan:
     """A checked request: what would be written, nothing written yet."""
 
     domid: int
+    """-1 while the domain is not there."""
     domain: str
     vdev: str
     devid: int
@@ -40,12 +42,14 @@ class AttachPlan:
     mode: str
     sectors: int
     writes: tuple[tuple[str, str], ...]
-    """(path, value) in the order of the transaction."""
+    """(path, value) in the order of the transaction; none while the domain is not there."""
     offers: tuple[tuple[str, str], ...] = ()
     """(key, value) of the features and sizes that the frontend is then offered."""
     limits: Limits = field(default_factory=Limits)
     direct: bool = False
     """The image would be open for direct I/O."""
+    explained: tuple[Explained, ...] = ()
+    """What was looked at, and what may go wrong."""
 
 
 class Backend(Protocol):
@@ -59,14 +63,21 @@ class Backend(Protocol):
         """The kept events with ``seq > after``, oldest first."""
         ...
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
-        """Check everything an attach checks, and say what it would write."""
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
+        """Check everything an attach checks, and say what it would write.  ``later``: the domain need not be there."""
         ...
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
         """Write both directories and serve the disk; wait up to ``wait`` seconds for both ends to be Connected.
 
         Returns the disk as it then is; a frontend that has not connected yet is no error.
+        """
+        ...
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        """Check the image, and attach it as soon as a domain of that name appears; at once when it is there.
+
+        Given up after ``seconds``, 0 is never; a ``detach`` takes it back.  An engine that ends forgets it.
         """
         ...
 

@@ -2,7 +2,7 @@
 """Settings from options, environment, a TOML file and defaults, in this order of precedence.
 
 The keys of the file are the fields of ``settings.py``: tables ``[engine]``, ``[ui]``, ``[demo]``, arrays of tables
-``[[disk]]`` and ``[[demo.guest]]``.  Every key of ``[engine]`` and ``[ui]`` has an environment variable too:
+``[[disk]]`` and ``[[demo.guest]]``.  Every key of ``[engine]`` and ``[ui]`` that is no table has a variable, too:
 ``USBLKBACK_`` and the key in capitals, lists with commas.  Nothing is ignored: what cannot be used raises ConfigError.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import tomli
 
 from usblkback_tui.engine.config_values import ConfigError, build, convert, element_of, refuse, unknown
-from usblkback_tui.engine.settings import DiskOptions, EngineSettings, Settings, UiSettings
+from usblkback_tui.engine.settings import NAMED, DiskOptions, EngineSettings, Settings, UiSettings
 
 PREFIX = "USBLKBACK_"
 SYSTEM_FILE = Path("/etc/usblkback-tui/config.toml")
@@ -104,7 +104,13 @@ def read_file(path: Path) -> Settings:
 
 def environment_names() -> tuple[str, ...]:
     """Every environment variable that is read."""
-    return tuple(f"{PREFIX}{field.name.upper()}" for cls in _TABLES.values() for field in dataclasses.fields(cls))
+    return tuple(f"{PREFIX}{name.upper()}" for cls in _TABLES.values() for name in _keys(cls))
+
+
+def _keys(cls: type) -> dict[str, Any]:
+    """The keys of a table that one text can hold, with their types."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if NAMED not in field.metadata}
 
 
 def _from_environment(settings: Settings, name: str, text: str) -> Settings:
@@ -117,8 +123,8 @@ def _from_environment(settings: Settings, name: str, text: str) -> Settings:
 
 def _kind(key: str) -> Any:
     for cls in _TABLES.values():
-        if key in (hints := typing.get_type_hints(cls)):
-            return hints[key]
+        if key in (keys := _keys(cls)):
+            return keys[key]
     return None
 
 
@@ -148,7 +154,7 @@ def _parse(kind: Any, text: str, name: str) -> Any:
 
 def _set(settings: Settings, key: str, value: Any, *, source: str, path: str) -> Settings:
     for table, cls in _TABLES.items():
-        kind = typing.get_type_hints(cls).get(key)
+        kind = _keys(cls).get(key)
         if kind is not None:
             if value is not None:
                 value = convert(cls, key, kind, value, source=source, path=path)

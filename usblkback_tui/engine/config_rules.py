@@ -7,6 +7,7 @@ in the error, after "set it to".
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from usblkback_tui.engine.settings import (
     DiskSettings,
     EngineSettings,
     GuestSettings,
+    ThemeSettings,
     UiSettings,
 )
 from usblkback_tui.protocol.backend import DEVICE_TYPES, SECTOR_SIZES
@@ -71,6 +73,7 @@ _PAGES = _whole(0, 65536)
 _SECTOR_SIZE = Rule("512 or 4096", lambda value: value in SECTOR_SIZES)
 _DEVICE_TYPE = Rule('"disk" or "cdrom"', lambda value: value in DEVICE_TYPES)
 _BLOCK = Rule("a multiple of 4 from 4 to 1024", lambda value: 4 <= value <= 1024 and value % 4 == 0)
+_COLOUR = Rule('a colour such as "#1e90ff"', lambda value: bool(re.fullmatch(r"#([0-9a-fA-F]{3}){1,2}", value)))
 _CPU = Rule("the number of a CPU this process may run on", lambda value: value in _cpus())
 
 RULES: dict[tuple[type, str], Rule] = {
@@ -111,6 +114,7 @@ RULES: dict[tuple[type, str], Rule] = {
     (AlertSettings, "queue_full_seconds"): _number(0, 86400),
     (UiSettings, "refresh_hz"): _number(0.5, 10),
     (UiSettings, "theme"): _TEXT,
+    **{(ThemeSettings, field.name): _COLOUR for field in dataclasses.fields(ThemeSettings) if field.name != "dark"},
 }
 """(dataclass, field) -> its rule; a field without one takes every value of its type."""
 

@@ -64,7 +64,7 @@ def build(cls: type[T], table: Any, *, source: str, where: str = "") -> T:
             raise unknown(source, path, key, [*fields, *owners])
         name = fields[key].name
         if NAMED in fields[key].metadata:
-            values[name] = _named(value, source=source, path=path)
+            values[name] = _named(hints[name], value, source=source, path=path)
             continue
         values[name] = convert(cls, name, hints[name], value, source=source, path=path)
     for name, part in parts.items():
@@ -100,10 +100,17 @@ def convert(cls: type, name: str, kind: Any, value: Any, *, source: str, path: s
     return tuple(checked)
 
 
-def _named(value: Any, *, source: str, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A table of names, each with a list of texts."""
+def _named(kind: Any, value: Any, *, source: str, path: str) -> tuple[tuple[str, Any], ...]:
+    """A table of names, each with a list of texts, or with a table where ``kind`` has a dataclass there."""
+    element = typing.get_args(element_of(kind))[1]
     if not isinstance(value, dict):
         raise refuse(source, path, value, f"a table, written as [{path}]")
+    if dataclasses.is_dataclass(element):
+        tables: dict[str, Any] = {
+            name: build(typing.cast(type, element), one, source=source, where=f"{path}.{name}")
+            for name, one in value.items()
+        }
+        return tuple(tables.items())
     for name, texts in value.items():
         if not isinstance(texts, list) or not all(isinstance(one, str) and one for one in texts):
             raise refuse(source, f"{path}.{name}", texts, "a list of texts in quotes")

@@ -8,12 +8,23 @@ what the earlier ones took.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from usblkback_tui.engine.datapath.ring import GrantBudget, GrantMode, IoEngine, RingConfig, RingServer, Vbd, VbdConfig
+from usblkback_tui.engine.datapath.ring import (
+    GrantBudget,
+    GrantMode,
+    Indices,
+    IoEngine,
+    RingConfig,
+    RingServer,
+    Vbd,
+    VbdConfig,
+)
 from usblkback_tui.engine.host.seam import Channel, Grants, Host, HostError
 from usblkback_tui.engine.image.raw import RawImage
+from usblkback_tui.engine.latency import difference_of, percentile, total
 from usblkback_tui.engine.settings import EngineSettings
 from usblkback_tui.engine.snapshot import Counters, Latency, Limits, RingView
 from usblkback_tui.engine.totals import add_counters, add_latency
@@ -43,10 +54,14 @@ class Queue:
         self.index = index
         self.offer = offer
         self.ring = ring
+        self._last: Indices | None = None
+        self._moved = 0.0
 
     def view(self) -> RingView:
         """The ring as people see it."""
         counters, indices = self.ring.counters_now()
+        if indices != self._last:
+            self._last, self._moved = indices, time.time()
         config = self.ring.config
         return RingView(
             index=self.index,
@@ -62,6 +77,7 @@ class Queue:
             req_event=indices.req_event,
             rsp_event=indices.rsp_event,
             counters=counters,
+            moved=self._moved,
         )
 
 
@@ -72,6 +88,9 @@ class Connection:
         offer = terms.offer
         self._host, self._domid, self._terms = host, domid, terms
         self._trims = terms.settings.persistent_idle_seconds > 0
+        self._noted = Latency()
+        self.recent_p99 = 0.0
+        """Nanoseconds that the slowest of a hundred requests took between the last two calls of :meth:`note`."""
         self.vbd = Vbd(
             VbdConfig(
                 image_fd=image.fd,
@@ -174,6 +193,13 @@ class Connection:
         if self._trims:
             for queue in self.queues:
                 queue.ring.trim()
+
+    def note(self) -> None:
+        """Notice what moves and how quick it is, also while nobody looks; every ``TRIM_SECONDS``, under the lock."""
+        self.views()
+        latency = self.latency()
+        self.recent_p99 = percentile(total(*difference_of(latency, self._noted)), 0.99) or 0.0
+        self._noted = latency
 
     def close(self) -> Counters:
         """Give everything back, once no ring runs any more; the last counters of all."""

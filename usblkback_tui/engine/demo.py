@@ -19,6 +19,7 @@ from usblkback_tui.engine.host.sim.machine import SimGuest
 from usblkback_tui.engine.image import create_image
 from usblkback_tui.engine.kernelmodel import KIND, KernelBackend
 from usblkback_tui.engine.process import schedule_process
+from usblkback_tui.engine.scenarios import Scenario, Stage
 from usblkback_tui.engine.settings import GuestSettings, Settings
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.protocol.states import XenbusState
@@ -54,8 +55,15 @@ class DemoResult:
 class Demo:
     """The guests of ``[demo]`` on the embedded host, each with its disks attached and its load running."""
 
-    def __init__(self, settings: Settings, *, frontend: str = "linux") -> None:
-        """``frontend``: one of ``settings.FRONTENDS``, the driver of every guest."""
+    def __init__(self, settings: Settings, scenario: Scenario | None = None, *, frontend: str = "linux") -> None:
+        """``scenario``: the failure to play beside the first guest, which stays well.  ``frontend``: one of
+        ``settings.FRONTENDS``, the driver of every guest.
+        """
+        if scenario is not None:
+            engine = replace(settings.engine, detach_seconds=1.0, **scenario.engine)  # type: ignore[arg-type]
+            guests = tuple(replace(guest, kernel_disks=()) for guest in settings.demo.guests[:1])
+            settings = replace(settings, engine=engine, demo=replace(settings.demo, guests=guests))
+        self.scenario = scenario
         # Disks of the config file are for real domains: a guest here that has such a name must not write on them.
         self._settings = replace(settings, disks=())
         if frontend in ONLY_VBD:
@@ -106,6 +114,15 @@ class Demo:
         for guest, vdev in disks:
             image = create_image(str(self._folder / f"{guest.name}-{vdev}.img"), f"{guest.size_mib}M")
             self._kernel.attach(guest.name, image.path, vdev)
+
+    def play(self) -> None:
+        """Let the scenario happen; whether it is found depends on its deadline.  Raises UserError."""
+        assert self.scenario is not None
+        assert self._folder is not None
+        try:
+            self.scenario.play(Stage(self.engine, self._host, self._folder))
+        except HostError as error:
+            raise UserError(error.problem, fix=error.fix) from None
 
     def totals(self) -> Totals:
         """What the guests did so far."""

@@ -16,7 +16,8 @@ from usblkback_tui.engine.host.seam import Commit, Domain, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.options import identity_of, options_of
 from usblkback_tui.engine.settings import DiskOptions, DiskSettings
-from usblkback_tui.engine.snapshot import Severity
+from usblkback_tui.engine.snapshot import RefusedVbd, Severity
+from usblkback_tui.engine.waiting import Waiting
 from usblkback_tui.protocol.backend import OUR_TYPE, BackendIdentity, parse_identity
 from usblkback_tui.protocol.blkif import SECTOR
 from usblkback_tui.protocol.errors import UserError
@@ -36,10 +37,11 @@ class Discovery:
         self._around = around
         self._disks = disks
         self._wanted = wanted
+        self.waiting = Waiting(around.events)
         self._running: dict[int, Domain] = {}
         self._homeless: dict[str, list[BackendIdentity]] = {}
         """By ``/vm`` path: disks of a guest that is gone, for its return."""
-        self._refused: dict[tuple[int, int], str] = {}
+        self._refused: dict[tuple[int, int], RefusedVbd] = {}
 
     def adopt(
         self,
@@ -87,6 +89,11 @@ class Discovery:
             )
         self._around.host.watch(f"{disk.front_path}/state", f"disk:{disk.domid}/{disk.devid}")
         return disk
+
+    @property
+    def refused(self) -> tuple[RefusedVbd, ...]:
+        """What stands below our directories and is not served; from any thread."""
+        return tuple(self._refused.copy().values())
 
     def scan(self, domains: tuple[Domain, ...]) -> None:
         """Adopt every vbd below our directories that is not known yet."""
@@ -141,9 +148,10 @@ class Discovery:
     def _refuse(self, kind: str, domain: str, domid: int, devid: int, error: UserError) -> None:
         """Say once, here and to the toolstack, why a vbd is not served."""
         sentence = str(error)
-        if self._refused.get((domid, devid)) == sentence:
+        refused = RefusedVbd(kind, domid, devid, sentence)
+        if self._refused.get((domid, devid)) == refused:
             return
-        self._refused[domid, devid] = sentence
+        self._refused[domid, devid] = refused
         around = self._around
         around.events.add(
             Severity.ERROR,
@@ -197,10 +205,28 @@ class Discovery:
             if disk.domain in (domain.name, str(domain.domid)):
                 devid = parse_vdev(disk.vdev).number
                 self._attach(domain, identity_of(domain.domid, devid, disk.image, disk.mode, disk.options))
+        self._attach_waiting(domain)
+
+    def wait_for(self, domain: str) -> None:
+        """Something new waits for a domain, which may have come meanwhile."""
+        for running in self._running.values():
+            if running.name == domain:
+                self._attach_waiting(running)
+
+    def _attach_waiting(self, domain: Domain) -> None:
+        for one in self.waiting.of(domain.name):
+            if self._in_use(domain.domid, one.devid):
+                self._around.events.add(Severity.WARNING, f"{one.title} is in use; what waited for it is not attached")
+            else:
+                self._attach(domain, identity_of(domain.domid, one.devid, one.image, one.mode, one.options))
+            self.waiting.done(one)
+
+    def _in_use(self, domid: int, devid: int) -> bool:
+        return bool(self._around.host.list(frontend_path(domid, devid))) or (domid, devid) in self._disks
 
     def _attach(self, domain: Domain, identity: BackendIdentity) -> None:
         around, devid = self._around, identity.devid
-        if around.host.list(frontend_path(domain.domid, devid)) or (domain.domid, devid) in self._disks:
+        if self._in_use(domain.domid, devid):
             return
         if len(self._disks) >= around.settings.max_disks:
             around.events.add(Severity.ERROR, f"vbd {devid} of {domain.name} is not attached: max_disks is reached")

@@ -17,14 +17,14 @@ from usblkback_tui.engine.attaching import forget_error
 from usblkback_tui.engine.connection import Connection, Terms
 from usblkback_tui.engine.datapath.ring import GrantBudget, RingServer
 from usblkback_tui.engine.eventlog import EventLog
-from usblkback_tui.engine.health import Facts, health_of
 from usblkback_tui.engine.host.seam import Change, Commit, Conflict, Expect, Host, HostError, Put
 from usblkback_tui.engine.image.raw import RawImage
 from usblkback_tui.engine.image.resize import Resize
 from usblkback_tui.engine.image.sizes import human_size
 from usblkback_tui.engine.offering import limits_of, offer_of
 from usblkback_tui.engine.settings import DirectIo, DiskOptions, EngineSettings
-from usblkback_tui.engine.snapshot import Counters, DiskView, Latency, Severity, StateChange
+from usblkback_tui.engine.snapshot import Counters, DiskView, Health, Latency, Severity, StateChange, StoreKeys
+from usblkback_tui.engine.storekeys import read_keys
 from usblkback_tui.engine.totals import add_counters, add_latency
 from usblkback_tui.engine.worker import Post, Workers
 from usblkback_tui.engine.writelog import WriteLog
@@ -42,6 +42,10 @@ KEPT_TRANSITIONS = 64
 LOG_LIMIT = 32
 LOG_WINDOW = 10.0
 """State changes of one disk that are logged in so many seconds."""
+LOOK_SECONDS = 4.0
+"""How often the directories of a disk that is not connected are read again: with every full re-read."""
+_TOOLSTACKS = (S.UNKNOWN, S.INITIALISING, S.CLOSING)
+"""Our states that a toolstack may write; the others are a backend's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,9 @@ class Disk:
         self._writes = WriteLog(self.back_path, self.front_path)
         self._writes.ours(written)
         self._problem = ""
+        self._keys = StoreKeys()
+        self._looked = 0.0
+        self._stranger: StateChange | None = None
         self._image = image
         self._sectors = image.sectors if image else 0
         self._connection: Connection | None = None
@@ -168,12 +175,11 @@ class Disk:
         return self._past.responses
 
     def view(self) -> DiskView:
-        """The disk as people see it; under the engine's lock."""
+        """The disk as people see it but for its findings; under the engine's lock."""
         connection = self._connection
         rings = connection.views() if connection else ()
         counters = add_counters(self._past, *(ring.counters for ring in rings))
         latency = add_latency(self._past_latency, connection.latency()) if connection else self._past_latency
-        now = time.time()
         return DiskView(
             domid=self.domid,
             domain=self.domain,
@@ -189,24 +195,7 @@ class Disk:
             backend_since=self._back_since,
             online=self._online,
             owned=self.owned,
-            health=health_of(
-                Facts(
-                    front=self._front,
-                    back=self._back,
-                    online=self._online,
-                    waited=now - max(self._front_since, self._back_since),
-                    image_ready=self._image is not None,
-                    problem=self._problem,
-                    stuck=time.monotonic() - self._stopping_since if self._stopping_since else 0.0,
-                    served=connection is not None,
-                    poisoned=connection.vbd.poisoned if connection else 0,
-                    io_errno=connection.vbd.last_io_errno if connection else 0,
-                    cdrom=self.identity.cdrom,
-                    io_errors=counters.io_errors,
-                    bad_requests=counters.bad_requests,
-                    map_errors=counters.map_errors,
-                )
-            ),
+            health=Health(),
             counters=counters,
             latency=latency,
             rings=rings,
@@ -218,6 +207,15 @@ class Disk:
             direct=self._image is not None and self._image.direct,
             limits=self._limits,
             options=self.options,
+            keys=self._keys,
+            problem=self._problem,
+            image_open=self._image is not None,
+            stopping_since=time.time() - (time.monotonic() - self._stopping_since) if self._stopping_since else 0.0,
+            poisoned=connection.vbd.poisoned if connection else 0,
+            io_errno=connection.vbd.last_io_errno if connection else 0,
+            recent_p99=connection.recent_p99 if connection else 0.0,
+            stranger=self._stranger,
+            table_sector_size=self._image.table_sector_size if self._image else 0,
         )
 
     # the handshake ----------------------------------------------------------------------------------------------
@@ -234,7 +232,9 @@ class Disk:
         online = host.read(f"{self.back_path}/online")
         self._online = online != "0"
         front = host.read(f"{self.front_path}/state")
+        self._look(S.parse(front), S.parse(back))
         self._note_writes(back, online, front)
+        self._note_stranger(S.parse(back))
         self._moved("backend", S.parse(back))
         self._moved("frontend", S.parse(front))
         action = decide(self._front, self._back, online=self._online, held=self._connection is not None).action
@@ -262,9 +262,28 @@ class Disk:
             return
         if state is S.INITIALISING:
             self._writes.forget_frontend()
-        elif state in (S.INITIALISED, S.CONNECTED) and self._recent(time.time()) < LOG_LIMIT:
-            self._writes.look(self._around.host, self.front_path)
         self._writes.seen("frontend", "state", front, "frontend")
+
+    def _look(self, front: S, back: S) -> None:
+        """Read both directories when an end has moved, and now and then while they are not connected.
+
+        A guest that flips its state gets no more than that.
+        """
+        now = time.time()
+        moved = (front, back) != (self._front, self._back) and self._recent(now) < LOG_LIMIT
+        waiting = not (front is back is S.CONNECTED) and now - self._looked >= LOOK_SECONDS
+        if not (moved or waiting):
+            return
+        self._looked = now
+        self._keys = read_keys(self._around.host, self._around.me, self.kind, self.domid, self.devid)
+        if front in (S.INITIALISED, S.CONNECTED):
+            self._writes.found(self._keys.front)
+
+    def _note_stranger(self, back: S) -> None:
+        """Somebody else wrote our state: a toolstack that detaches, or a second backend."""
+        if back is self._back or self._back is S.UNKNOWN or back in _TOOLSTACKS:
+            return
+        self._stranger = StateChange(time.time(), "backend", self._back, back)
 
     def _act(self, action: Action) -> None:
         if action in (Action.OFFER, Action.CONNECT, Action.RESTART) and self._replaced():
@@ -372,6 +391,7 @@ class Disk:
                 Put(f"{self.back_path}/state", str(int(state))),
             ]
         )
+        self._looked = 0.0  # what we wrote is to be seen with the next step
         self._moved("backend", state)
 
     def _moved(self, end: str, new: S) -> None:
@@ -416,9 +436,11 @@ class Disk:
     # the end of the rings ---------------------------------------------------------------------------------------
 
     def trim(self) -> None:
-        """Let idle pages of the guest go; to be called every ``TRIM_SECONDS``."""
+        """Let idle pages of the guest go, and note how it fares; to be called every ``TRIM_SECONDS``."""
         if self._connection is not None and not self._stopping_since:
             self._connection.trim()
+            with self._around.lock:
+                self._connection.note()
 
     def _stop_rings(self) -> bool:
         """True when no ring is held; else they are being stopped and :meth:`_rings_ended` follows."""

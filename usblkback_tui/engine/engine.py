@@ -14,16 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from typing import TypeVar
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.attaching import attach_commit, planned_writes, removal_commit
 from usblkback_tui.engine.connection import TRIM_SECONDS
 from usblkback_tui.engine.datapath.ring import GrantBudget
+from usblkback_tui.engine.diagnose import examined
 from usblkback_tui.engine.discovery import Discovery
 from usblkback_tui.engine.disk import Disk, Surroundings, wants_direct
 from usblkback_tui.engine.eventlog import EventLog
+from usblkback_tui.engine.explaining import Explained, explain
 from usblkback_tui.engine.host.seam import Conflict, Domain, Expect, Hints, Host, HostError, Put
+from usblkback_tui.engine.image.info import image_info
 from usblkback_tui.engine.image.raw import RawImage, open_image
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.observer import Observer
@@ -34,7 +38,7 @@ from usblkback_tui.engine.requests import recent_requests
 from usblkback_tui.engine.ringslots import copy_ring, decode_ring
 from usblkback_tui.engine.selfwatch import SelfWatch
 from usblkback_tui.engine.settings import Settings
-from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, Severity, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, DomainView, Event, PendingAttach, Severity, Snapshot
 from usblkback_tui.engine.storenode import read_node, remove_node, write_node
 from usblkback_tui.protocol.backend import feature_keys, size_keys
 from usblkback_tui.protocol.errors import UserError
@@ -72,6 +76,7 @@ class Engine:
         self._selfwatch = SelfWatch()
         self._me = 0
         self._store_problem = ""
+        self._rivals: tuple[tuple[str, str], ...] = ()
         self._started = time.time()
 
     # life -------------------------------------------------------------------------------------------------------
@@ -85,7 +90,8 @@ class Engine:
 
     def prepare(self) -> None:
         """All of :meth:`start` but the control thread: who calls this calls :meth:`turn`, too."""
-        for kind, rival in self._host.rivals().items():
+        self._rivals = tuple(self._host.rivals().items())
+        for kind, rival in self._rivals:
             if kind in self._settings.kinds:
                 raise UserError(
                     f"engine.kinds has {kind!r}, which {rival} serves too: both would answer",
@@ -163,7 +169,13 @@ class Engine:
         """Seconds to sleep at most: short while a disk that ends might turn out to hang, or a look is due."""
         ending = any(disk.ending for disk in self._disks.values()) or self._leftover
         pending = self._observer is not None and self._observer.pending
-        return 0.25 if ending or pending else RESCAN
+        due = any(one.until is not None for one in self._waiting)
+        return 0.25 if ending or pending or due else RESCAN
+
+    @property
+    def _waiting(self) -> tuple[PendingAttach, ...]:
+        """What waits for its domain; any thread."""
+        return self._discovery.waiting.all if self._discovery is not None else ()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """One failing piece of work must not make the engine deaf."""
@@ -176,6 +188,7 @@ class Engine:
 
     def _follow(self, hints: Hints) -> None:
         assert self._discovery is not None
+        self._discovery.waiting.expire(time.time())
         if hints.everything or "domain" in hints.tokens:
             domains = self._host.domains()
             with self._lock:
@@ -192,6 +205,9 @@ class Engine:
 
     def _observe(self, hints: Hints) -> None:
         assert self._observer is not None
+        if hints.everything:
+            rivals = self._host.rivals().items()
+            self._rivals = tuple(rivals)
         self._observer.follow(hints, self._domains)
 
     def _sweep(self) -> None:
@@ -260,10 +276,11 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """The state right now."""
+        pending = self._waiting  # before the disks: what becomes one is seen twice rather than not at all
         with self._lock:
             disks = tuple(self._disks[key].view() for key in sorted(self._disks))
             domains = tuple(DomainView(domain.domid, domain.name) for domain in self._domains)
-        return Snapshot(
+        seen = Snapshot(
             time=time.time(),
             monotonic=time.monotonic(),
             host=self._host.caps.name,
@@ -275,7 +292,18 @@ class Engine:
             foreign=self._observer.disks() if self._observer else (),
             engine=self._selfwatch.facts(disks),
             read_only=self._settings.read_only,
+            pending=pending,
+            refused=self._discovery.refused if self._discovery else (),
+            rivals=self._rivals,
+            store_problem=self._store_problem,
         )
+        return examined(seen)
+
+    def _view(self, disk: Disk) -> DiskView:
+        """One disk with its findings."""
+        with self._lock:
+            view = disk.view()
+        return self.snapshot().disk(disk.key) or view
 
     def events(self, after: int) -> tuple[Event, ...]:
         """The kept events newer than ``after``."""
@@ -325,14 +353,15 @@ class Engine:
 
     # attaching --------------------------------------------------------------------------------------------------
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """Everything an attach checks; nothing is written and nothing stays open."""
         vdev = parse_vdev(request.vdev)
         check_options(request.options)
-        domain = self._call(lambda: self._check(request, vdev))
+        domain = self._call(lambda: (self._check_later if later else self._check)(request, vdev))
         image = self._open_image(request)
         try:
-            return self._planned(request, vdev, domain, image)
+            plan = self._planned(request, vdev, domain, image)
+            return replace(plan, explained=self._explained(plan, request, vdev, image))
         finally:
             image.close()
 
@@ -357,8 +386,22 @@ class Engine:
                 image.close()
             raise
         self._wait_until(lambda: disk.connected or disk.ending, wait)
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        """Keep the request until its domain appears; the image is checked now, and opened then."""
+        self._refuse_if_read_only(NO_ATTACH)
+        plan = self.plan(request, later=True)
+        vdev = parse_vdev(request.vdev)
+
+        def keep() -> PendingAttach:
+            assert self._discovery is not None
+            self._check_later(request, vdev)
+            one = self._discovery.waiting.add(request, vdev, plan.image, time.time(), seconds)
+            self._discovery.wait_for(one.domain)
+            return one
+
+        return self._call(keep)
 
     def next_vdev(self, domain: str) -> str:
         """The first xvd name the domain does not use."""
@@ -424,24 +467,39 @@ class Engine:
                 key="vdev",
                 value=request.vdev,
             )
-        if len(self._disks) >= self._settings.max_disks:
+        self._check_room(len(self._disks))
+        return domain
+
+    def _check_room(self, count: int) -> None:
+        """Raises UserError when there is no room for another disk besides ``count``."""
+        if count >= self._settings.max_disks:
             raise UserError(
-                f"{len(self._disks)} disks are attached, which is engine.max_disks",
+                f"{count} disks are attached, which is engine.max_disks",
                 fix="detach one, or raise max_disks",
                 key="max_disks",
                 value=self._settings.max_disks,
             )
         pages = self._host.caps.max_grant_pages
-        if pages and (len(self._disks) + 1) * LEAST_PAGES > pages:
+        if pages and (count + 1) * LEAST_PAGES > pages:
             raise UserError(
-                f"this host can map {pages} pages of guests at a time, and {len(self._disks)} disks may need them all",
+                f"this host can map {pages} pages of guests at a time, and {count} disks may need them all",
                 fix="detach one",
-                key="domain",
-                value=request.domain,
+                key="max_disks",
+                value=count,
             )
         if not self._host.caps.can_attach:
             raise UserError("this host may not write a guest's directory", fix="attach with the toolstack")
-        return domain
+
+    def _check_later(self, request: AttachRequest, vdev: Vdev) -> Domain | None:
+        """On the control thread: the same for a domain that may be waited for; None while it is not there."""
+        assert self._discovery is not None
+        if any(domain.name == request.domain for domain in self._host.domains()):
+            return self._check(request, vdev)
+        self._discovery.waiting.check(request, vdev)
+        if not self._host.caps.domain_list:
+            raise UserError("this host does not say which domains run", fix="attach when it runs", key="domain")
+        self._check_room(len(self._disks) + len(self._waiting))
+        return None
 
     def _find_domain(self, text: str) -> Domain:
         domains = self._host.domains()
@@ -454,15 +512,16 @@ class Engine:
         problem = f"domain {text!r} is not running" if not matches else f"several domains are called {text!r}"
         raise UserError(problem, fix=f"running: {known}", key="domain", value=text)
 
-    def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain, image: RawImage) -> AttachPlan:
-        identity = identity_of(domain.domid, vdev.number, image.path, request.mode, request.options)
-        commit = attach_commit(self._me, self._settings.kinds[0], identity)
+    def _planned(self, request: AttachRequest, vdev: Vdev, domain: Domain | None, image: RawImage) -> AttachPlan:
+        domid = domain.domid if domain else -1
+        identity = identity_of(domid, vdev.number, image.path, request.mode, request.options)
+        commit = attach_commit(self._me, self._settings.kinds[0], identity) if domain else []
         settings = self._settings.for_disk(request.options)
         limits = limits_of(settings, self._host.caps)
         offer = offer_of(identity, request.options, settings, limits, image, image.sectors)
         return AttachPlan(
-            domid=domain.domid,
-            domain=domain.name,
+            domid=domid,
+            domain=domain.name if domain else request.domain,
             vdev=vdev.name,
             devid=vdev.number,
             image=image.path,
@@ -472,6 +531,20 @@ class Engine:
             offers=(*feature_keys(offer), *size_keys(offer)),
             limits=limits,
             direct=image.direct,
+        )
+
+    def _explained(
+        self, plan: AttachPlan, request: AttachRequest, vdev: Vdev, image: RawImage
+    ) -> tuple[Explained, ...]:
+        return explain(
+            vdev,
+            self._settings.kinds[0],
+            self._me,
+            dict(self._rivals),
+            identity_of(plan.domid, vdev.number, image.path, request.mode, request.options),
+            image,
+            image_info(image.path),
+            request.options.sector_size,
         )
 
     def _write_attach(
@@ -511,15 +584,17 @@ class Engine:
         finally:
             job.close()
         self._call(lambda: disk.end_resize(found))
-        with self._lock:
-            return disk.view()
+        return self._view(disk)
 
     # detaching --------------------------------------------------------------------------------------------------
 
     def detach(self, domain: str, vdev: str, *, force: bool = False, wait: float = 10.0) -> None:
         """Close gracefully; with ``force``, take the disk away if the guest still holds it after ``wait`` seconds."""
         self._refuse_if_read_only(NO_DETACH)
-        disk = self._call(lambda: self._find_disk(domain, vdev))
+        found = self._call(lambda: self._find_or_take_back(domain, vdev))
+        if found is None:
+            return
+        disk = found
         self._call(lambda: self._begin_detach(disk))
 
         def gone() -> bool:
@@ -537,6 +612,16 @@ class Engine:
         self._call(lambda: self._force(disk))
         if not self._wait_until(gone, 5.0):
             raise UserError(f"{disk.title} could not be taken away", fix="see the event log")
+
+    def _find_or_take_back(self, domain: str, vdev: str) -> Disk | None:
+        """The disk to detach; None when it only waited for its domain, which it does no longer."""
+        assert self._discovery is not None
+        try:
+            return self._find_disk(domain, vdev)
+        except UserError:
+            if self._discovery.waiting.cancel(domain, parse_vdev(vdev).number):
+                return None
+            raise
 
     def _find_disk(self, domain: str, vdev: str) -> Disk:
         devid = parse_vdev(vdev).number

@@ -9,7 +9,7 @@ The data path counts in C with the same arithmetic (``datapath/stats.h``).  A va
 
 from __future__ import annotations
 
-from usblkback_tui.engine.snapshot import Histogram
+from usblkback_tui.engine.snapshot import Histogram, Latency
 
 BUCKETS = 160
 """Enough for 2**40 ns, some 18 minutes; the last bucket takes what is longer."""
@@ -51,6 +51,16 @@ def difference(new: Histogram, old: Histogram) -> Histogram:
     if not old.counts:
         return new
     return Histogram(tuple(a - b for a, b in zip(new.counts, old.counts, strict=True)))
+
+
+def difference_of(new: Latency, old: Latency) -> tuple[Histogram, ...]:
+    """The same for each operation."""
+    return (
+        difference(new.read, old.read),
+        difference(new.write, old.write),
+        difference(new.flush, old.flush),
+        difference(new.discard, old.discard),
+    )
 
 
 def total(*histograms: Histogram) -> Histogram:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from usblkback_tui.engine.foreign_health import ForeignFacts, foreign_health
 from usblkback_tui.engine.host.seam import Domain, Hints, Host, HostError
-from usblkback_tui.engine.snapshot import ForeignDisk, KernelCounters
+from usblkback_tui.engine.snapshot import ForeignDisk, Health, KernelCounters, StoreKeys
+from usblkback_tui.engine.storekeys import read_keys
 from usblkback_tui.engine.sysfs import read_counters
-from usblkback_tui.protocol.keys import backend_path, backend_root, domain_path, error_path, frontend_path, parse_id
-from usblkback_tui.protocol.printable import printable
+from usblkback_tui.protocol.keys import backend_path, backend_root, domain_path, frontend_path, parse_id
 from usblkback_tui.protocol.states import XenbusState as S
 from usblkback_tui.protocol.vdev import vdev_name
 
@@ -32,7 +31,6 @@ PAUSE = 0.5
 COUNTERS_PAUSE = 1.0
 
 _SERVERS = {"qdisk": "qemu", "vbd3": "tapdisk", "tap": "tapdisk"}
-_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,13 +56,21 @@ class _Seen:
     """What the store showed of one."""
 
     place: _Place
-    facts: ForeignFacts
+    front: S
+    back: S
+    online: bool
+    running: bool
     since: float
-    image: str
-    mode: str
-    device_type: str
-    sectors: int
-    sector_size: int
+    keys: StoreKeys
+
+    @property
+    def settled(self) -> bool:
+        """Both ends are Connected: its other keys are left alone."""
+        return self.front is self.back is S.CONNECTED
+
+    def at_back(self, key: str) -> str:
+        """A key of the backend's directory; empty when it is missing."""
+        return next((value for name, value in self.keys.back if name == key), "")
 
 
 class Observer:
@@ -103,10 +109,10 @@ class Observer:
         self._watch([place.front_path + "/state" for place in places])
 
     def disks(self) -> tuple[ForeignDisk, ...]:
-        """All of them as people see them; from any thread."""
-        seen, now = self._seen, time.time()
+        """All of them as people see them but for their findings; from any thread."""
+        seen = self._seen
         counters = self._read_counters(seen)
-        return tuple(self._view(one, counters.get(one.place), now) for one in seen)
+        return tuple(self._view(one, counters.get(one.place)) for one in seen)
 
     # looking, on the control thread ------------------------------------------------------------------------------
 
@@ -143,33 +149,20 @@ class Observer:
         states = (S.parse(self._read(f"{front}/state")), S.parse(back_text))
         online = self._read(f"{back}/online") != "0"
         running = place.domid in self._names or not self._host.caps.domain_list
+        moved = before is None or states != (before.front, before.back)
         if before is not None:
-            facts = before.facts
-            settled = states == (facts.front, facts.back) == (S.CONNECTED, S.CONNECTED)
-            if settled and (online, running) == (facts.online, facts.running):
+            if not moved and before.settled and (online, running) == (before.online, before.running):
                 return before
         elif back_text is None:
             return None  # a toolstack is still writing it
-        moved = before is None or states != (before.facts.front, before.facts.back)
         return _Seen(
             place=place,
-            facts=ForeignFacts(
-                kind=place.kind,
-                front=states[0],
-                back=states[1],
-                online=online,
-                running=running,
-                physical=any(self._read(f"{back}/{key}") for key in ("physical-device", "physical-device-path")),
-                hotplug_error=self._text(f"{back}/hotplug-error"),
-                frontend_error=self._text(f"{domain_path(place.domid)}/error/device/vbd/{place.devid}/error"),
-                backend_error=self._text(error_path(place.backend, place.kind, place.domid, place.devid) + "/error"),
-            ),
+            front=states[0],
+            back=states[1],
+            online=online,
+            running=running,
             since=time.time() if moved or before is None else before.since,
-            image=self._text(f"{back}/params"),
-            mode="w" if "w" in (self._read(f"{back}/mode") or "r") else "r",
-            device_type=self._text(f"{back}/device-type") or "disk",
-            sectors=_whole(self._read(f"{back}/sectors")),
-            sector_size=_whole(self._read(f"{back}/sector-size")) or 512,
+            keys=read_keys(self._host, place.backend, place.kind, place.domid, place.devid),
         )
 
     def _watch(self, fronts: list[str]) -> None:
@@ -198,9 +191,6 @@ class Observer:
         except HostError:
             return ()
 
-    def _text(self, path: str) -> str:
-        return printable(self._read(path) or "", _LONGEST)
-
     # showing, on any thread --------------------------------------------------------------------------------------
 
     def _read_counters(self, seen: tuple[_Seen, ...]) -> dict[_Place, KernelCounters | None]:
@@ -216,8 +206,8 @@ class Observer:
                 }
             return self._counters
 
-    def _view(self, seen: _Seen, counters: KernelCounters | None, now: float) -> ForeignDisk:
-        place, facts = seen.place, seen.facts
+    def _view(self, seen: _Seen, counters: KernelCounters | None) -> ForeignDisk:
+        place = seen.place
         return ForeignDisk(
             backend=place.backend,
             kind=place.kind,
@@ -226,19 +216,21 @@ class Observer:
             domain=self._names.get(place.domid) or str(place.domid),
             devid=place.devid,
             vdev=vdev_name(place.devid),
-            image=seen.image,
-            mode=seen.mode,
-            device_type=seen.device_type,
-            sectors=seen.sectors,
-            sector_size=seen.sector_size,
-            frontend_state=facts.front,
-            backend_state=facts.back,
+            image=seen.at_back("params"),
+            mode="w" if "w" in (seen.at_back("mode") or "r") else "r",
+            device_type=seen.at_back("device-type") or "disk",
+            sectors=_whole(seen.at_back("sectors")),
+            sector_size=_whole(seen.at_back("sector-size")) or 512,
+            frontend_state=seen.front,
+            backend_state=seen.back,
             since=seen.since,
-            online=facts.online,
-            health=foreign_health(replace(facts, waited=now - seen.since)),
+            online=seen.online,
+            health=Health(),
             counters=counters,
+            keys=seen.keys,
+            running=seen.running,
         )
 
 
-def _whole(text: str | None) -> int:
+def _whole(text: str) -> int:
     return int(text) if text and len(text) <= 20 and text.isascii() and text.isdecimal() else 0

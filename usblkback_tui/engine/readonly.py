@@ -45,9 +45,9 @@ class ReadOnly:
         """See Backend."""
         return self._backend.events(after)
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """See Backend; a plan changes nothing."""
-        return self._backend.plan(request)
+        return self._backend.plan(request, later=later)
 
     def next_vdev(self, domain: str) -> str:
         """See Backend."""
@@ -66,6 +66,10 @@ class ReadOnly:
         return self._backend.store(path)
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> NoReturn:
+        """Refused."""
+        raise refusal(NO_ATTACH)
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> NoReturn:
         """Refused."""
         raise refusal(NO_ATTACH)
 

@@ -13,7 +13,7 @@ FLAT = "flat"
 
 
 NAMED = "named"
-"""Metadata of a field that is a table of any names, each with a list of texts."""
+"""Metadata of a field that is a table of any names, each with a list of texts or a table."""
 
 
 class IoChoice(Enum):
@@ -167,11 +167,34 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ThemeSettings:
+    """Colours of the terminal UI; those left out follow from the others."""
+
+    primary: str
+    """Titles, keys, reads; what is under the cursor stands on it."""
+    secondary: str | None = None
+    accent: str | None = None
+    warning: str | None = None
+    error: str | None = None
+    success: str | None = None
+    foreground: str | None = None
+    background: str | None = None
+    surface: str | None = None
+    """The ground of questions."""
+    panel: str | None = None
+    """The ground of bars and headings."""
+    dark: bool = True
+    """What is left out is made for a dark ground."""
+
+
+@dataclass(frozen=True, slots=True)
 class UiSettings:
     """The terminal UI."""
 
     refresh_hz: float = 4.0
     theme: str = "textual-dark"
+    themes: tuple[tuple[str, ThemeSettings], ...] = field(default=(), metadata={NAMED: True})
+    """Themes of the operator's own, which ``theme`` may name; one called as another is takes its place."""
 
 
 @dataclass(frozen=True, slots=True)

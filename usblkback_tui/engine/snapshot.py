@@ -37,6 +37,50 @@ class Health:
         return self.severity in (Severity.WARNING, Severity.ERROR)
 
 
+class Party(Enum):
+    """Who has to do something."""
+
+    FRONTEND = "frontend"
+    BACKEND = "backend"
+    TOOLSTACK = "toolstack"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a vbd, or with the engine when ``vdev`` is empty."""
+
+    id: str
+    """Of the rule that found it: ``FE-NO-DRIVER``; docs/diagnosis.md has them all."""
+    severity: Severity
+    domid: int
+    vdev: str
+    sentence: str
+    """What is wrong, and why as far as it shows."""
+    evidence: tuple[tuple[str, str], ...]
+    """(key, value): ``frontend/state``, ``backend/params``, ``ring 0 req_prod``."""
+    waiting_for: Party
+    deadline: float = 0.0
+    """Seconds that the step may take, counted from the last one; 0: nobody counts."""
+    tries: tuple[str, ...] = ()
+    """What may mend it, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKeys:
+    """The directories of a vbd in the store, as they were last read: (key, value), bounded and printable."""
+
+    back: tuple[tuple[str, str], ...] = ()
+    front: tuple[tuple[str, str], ...] = ()
+    back_error: str = ""
+    """What the backend left in its error node."""
+    front_error: str = ""
+    """What the guest's driver left in its own."""
+    back_access: str = ""
+    """Who may use the backend's directory, as xenstore-ls shows it: ``n0,r5``; empty: not known."""
+    front_access: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Log-linear latency buckets of one operation; see ``latency.py`` for their bounds."""
@@ -107,6 +151,8 @@ class RingView:
     req_event: int = 0
     rsp_event: int = 0
     counters: Counters = field(default_factory=Counters)
+    moved: float = 0.0
+    """When its indices were first seen as they are; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +246,24 @@ class DiskView:
     limits: Limits = field(default_factory=Limits)
     options: DiskOptions = field(default_factory=DiskOptions)
     """What was asked for at attach in place of the engine's settings."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with it, the most important first; ``health`` is made of the first."""
+    keys: StoreKeys = field(default_factory=StoreKeys)
+    problem: str = ""
+    """The sentence of a failure that still stands."""
+    image_open: bool = True
+    stopping_since: float = 0.0
+    """When its rings were asked to stop, while they have not; else 0."""
+    poisoned: int = 0
+    """The errno of the flush after which writes are refused; 0: none failed."""
+    io_errno: int = 0
+    """Of the image's last error."""
+    recent_p99: float = 0.0
+    """Nanoseconds that the slowest of a hundred requests took of late; 0 without requests."""
+    stranger: StateChange | None = None
+    """The last time somebody else wrote our state as only a backend does."""
+    table_sector_size: int = 0
+    """The sector size that the image's partition table was written for when it was opened; 0: it has none."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -259,11 +323,39 @@ class ForeignDisk:
     health: Health
     counters: KernelCounters | None = None
     """None where nobody counts: only the kernel's backend shows its statistics."""
+    findings: tuple[Finding, ...] = ()
+    """As those of :class:`DiskView`."""
+    keys: StoreKeys = field(default_factory=StoreKeys)
+    running: bool = True
+    """Its guest's domain is there, as far as can be told."""
 
     @property
     def key(self) -> tuple[int, int]:
         """What a table row or a selection is remembered by."""
         return (self.domid, self.devid)
+
+    @property
+    def title(self) -> str:
+        """``xvdb of g1``."""
+        return f"{self.vdev} of {self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAttach:
+    """An image that is attached as soon as a domain of this name appears."""
+
+    number: int
+    """Counts from 1 while the engine runs."""
+    domain: str
+    vdev: str
+    devid: int
+    image: str
+    mode: str
+    """``r`` or ``w``."""
+    since: float
+    until: float | None = None
+    """When it is given up; None is never."""
+    options: DiskOptions = field(default_factory=DiskOptions)
 
     @property
     def title(self) -> str:
@@ -314,6 +406,17 @@ class DomainView:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedVbd:
+    """A vbd of our kind that a toolstack wrote and that cannot be served."""
+
+    kind: str
+    domid: int
+    devid: int
+    sentence: str
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole engine at ``time`` (wall clock) and ``monotonic`` (for rates)."""
 
@@ -331,6 +434,13 @@ class Snapshot:
     engine: EngineFacts = field(default_factory=EngineFacts)
     read_only: bool = False
     """The engine refuses whatever changes something."""
+    pending: tuple[PendingAttach, ...] = ()
+    """Attaches that wait for their domain, oldest first."""
+    refused: tuple[RefusedVbd, ...] = ()
+    rivals: tuple[tuple[str, str], ...] = ()
+    """(kind, who): kinds of ours that somebody else serves in this domain, too."""
+    store_problem: str = ""
+    """Why the store cannot be watched; empty when it can."""
 
     def disk(self, key: tuple[int, int]) -> DiskView | None:
         """The disk with this ``(domid, devid)``."""

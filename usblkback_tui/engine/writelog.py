@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-from usblkback_tui.engine.host.seam import Commit, Host, HostError, Put
+from usblkback_tui.engine.host.seam import Commit, Put
 from usblkback_tui.engine.snapshot import StoreWrite
-from usblkback_tui.protocol.blkif import MAX_QUEUES
 from usblkback_tui.protocol.printable import printable
 
 KEPT = 64
@@ -27,8 +26,8 @@ LONGEST = 120
 """Characters of a value that are kept."""
 
 _OBSERVED = re.compile(
-    r"ring-ref\d{0,2}|event-channel|protocol|feature-[a-z0-9-]{1,40}|ring-page-order|num-ring-pages"
-    r"|multi-queue-num-queues|queue-\d{1,2}",
+    r"(queue-\d{1,2}/)?(ring-ref\d{0,2}|event-channel)|protocol|feature-[a-z0-9-]{1,40}|ring-page-order|num-ring-pages"
+    r"|multi-queue-num-queues",
     re.ASCII,
 )
 
@@ -56,14 +55,13 @@ class WriteLog:
         if self._note(time.time(), end, path, value, by):
             self._publish()
 
-    def look(self, host: Host, front_path: str) -> None:
-        """Read the frontend's transport and feature keys and note what is new; what cannot be read is left out."""
-        now = time.time()
-        try:
-            for key, value in _observed(host, front_path):
-                self._note(now, "frontend", key, value, "frontend")
-        except HostError:
-            pass  # whoever connects meets the same and says it
+    def found(self, front: Iterable[tuple[str, str]]) -> None:
+        """These (printable) keys are in the frontend's directory: note what is new of its transport and features."""
+        now, left = time.time(), MAX_KEYS
+        for key, value in front:
+            if left and _OBSERVED.fullmatch(key):
+                left -= 1
+                self._keep(now, "frontend", key, value[:LONGEST], "frontend")
         self._publish()
 
     def forget_frontend(self) -> None:
@@ -78,7 +76,9 @@ class WriteLog:
         return None
 
     def _note(self, now: float, end: str, path: str, value: str, by: str) -> bool:
-        shown = printable(value, LONGEST)
+        return self._keep(now, end, path, printable(value, LONGEST), by)
+
+    def _keep(self, now: float, end: str, path: str, shown: str, by: str) -> bool:
         if self._values.get((end, path)) == shown:
             return False
         if len(self._values) >= MAX_REMEMBERED:
@@ -89,25 +89,3 @@ class WriteLog:
 
     def _publish(self) -> None:
         self.writes = tuple(self._kept)
-
-
-def _observed(host: Host, front_path: str) -> Iterator[tuple[str, str]]:
-    """The keys of a frontend's directory that say how it wants to be served, in their order of first reading."""
-    left = MAX_KEYS
-    queues = []
-    for name in host.list(front_path):
-        if not _OBSERVED.fullmatch(name) or left == 0:
-            continue
-        if name.startswith("queue-"):
-            queues.append(name)
-            continue
-        left -= 1
-        if (value := host.read(f"{front_path}/{name}")) is not None:
-            yield name, value
-    for queue in queues[:MAX_QUEUES]:
-        for name in host.list(f"{front_path}/{queue}"):
-            if not _OBSERVED.fullmatch(name) or left == 0:
-                continue
-            left -= 1
-            if (value := host.read(f"{front_path}/{queue}/{name}")) is not None:
-                yield f"{queue}/{name}", value

@@ -158,6 +158,13 @@ def size_keys(offer: Offer) -> list[tuple[str, str]]:
     ]
 
 
+def offered_limits(read: Read) -> tuple[int, int]:
+    """(largest ring-page-order, most queues) that a backend's keys offer; what is missing or odd offers the least."""
+    order = _number(read("max-ring-page-order"))
+    pages = _number(read("max-ring-pages"))
+    return max(order, pages.bit_length() - 1), max(_number(read("multi-queue-max-queues")), 1)
+
+
 def attach_keys(
     backend: int, kind: str, identity: BackendIdentity
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -191,3 +198,7 @@ def attach_keys(
 
 def _flag(value: bool) -> str:
     return "1" if value else "0"
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and len(text) <= 4 and text.isascii() and text.isdecimal() else 0

@@ -41,6 +41,11 @@ def error_path(backend: int, kind: str, domid: int, devid: int) -> str:
     return f"{domain_path(backend)}/error/backend/{kind}/{domid}/{devid}"
 
 
+def frontend_error_path(domid: int, devid: int) -> str:
+    """Where a frontend leaves its last error, as Linux's xenbus does."""
+    return f"{domain_path(domid)}/error/device/vbd/{devid}"
+
+
 def parse_u32(key: str, text: str | None) -> int:
     """An unsigned 32-bit decimal without sign, space or other ornament.  Raises UserError naming the key and value."""
     if text is None:

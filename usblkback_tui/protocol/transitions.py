@@ -46,21 +46,33 @@ class Cell:
     action: Action
     turn: Turn
     reason: str
+    source: str
+    """Where the other end's part of it can be read."""
 
 
-def _wait(turn: Turn, reason: str) -> Cell:
-    return Cell(Action.WAIT, turn, reason)
+def _wait(turn: Turn, reason: str, source: str) -> Cell:
+    return Cell(Action.WAIT, turn, reason, source)
 
 
-def _do(action: Action, reason: str) -> Cell:
-    return Cell(action, Turn.BACKEND, reason)
+def _do(action: Action, reason: str, source: str) -> Cell:
+    return Cell(action, Turn.BACKEND, reason, source)
 
 
-_FOREIGN = _wait(Turn.TOOLSTACK, "block backends do not reconfigure; somebody else wrote our state")
+_XENBUS = "xen/include/public/io/xenbus.h"
+_BLKIF = "xen/include/public/io/blkif.h, Startup"
+_BLKBACK = "Linux drivers/block/xen-blkback/xenbus.c, frontend_changed"
+_BLKFRONT = "Linux drivers/block/xen-blkfront.c, blkback_changed"
+_LIBXL = "xen/tools/libs/light/libxl_device.c"
+_LOADERS = "edk2 OvmfPkg/XenPvBlkDxe/BlockFront.c; U-Boot drivers/xen/pvblock.c"
+_POLLERS = "GRUB grub-core/disk/xen/xendisk.c; edk2 BlockFront.c"
+_WINVBD = "win-xenvbd src/xenvbd/frontend.c, FrontendClose"
+
+
+_FOREIGN = _wait(Turn.TOOLSTACK, "block backends do not reconfigure; somebody else wrote our state", _XENBUS)
 
 _EARLY = {
-    S.UNKNOWN: _do(Action.OFFER, "a new device: be ready before the frontend looks"),
-    S.INITIALISING: _do(Action.OFFER, "a new device: be ready before the frontend looks"),
+    S.UNKNOWN: _do(Action.OFFER, "a new device: be ready before the frontend looks", _BLKBACK),
+    S.INITIALISING: _do(Action.OFFER, "a new device: be ready before the frontend looks", _BLKBACK),
 }
 """We have not offered anything yet."""
 
@@ -73,69 +85,75 @@ TABLE: dict[tuple[S, S], Cell] = {}
 _ROWS: dict[S, dict[S, Cell]] = {
     S.UNKNOWN: _EARLY
     | {
-        S.INIT_WAIT: _wait(Turn.FRONTEND, "the frontend's directory is not there yet"),
-        S.INITIALISED: _do(Action.DISCONNECT, "the frontend's directory is gone"),
-        S.CONNECTED: _do(Action.DISCONNECT, "the frontend's directory is gone: the guest ended or was destroyed"),
-        S.CLOSING: _do(Action.DISCONNECT, "the frontend's directory is gone: nobody will answer our Closing"),
-        S.CLOSED: _wait(Turn.TOOLSTACK, "both ends are gone; the toolstack removes the device"),
+        S.INIT_WAIT: _wait(Turn.FRONTEND, "the frontend's directory is not there yet", _LIBXL),
+        S.INITIALISED: _do(Action.DISCONNECT, "the frontend's directory is gone", _LIBXL),
+        S.CONNECTED: _do(
+            Action.DISCONNECT, "the frontend's directory is gone: the guest ended or was destroyed", _LIBXL
+        ),
+        S.CLOSING: _do(Action.DISCONNECT, "the frontend's directory is gone: nobody will answer our Closing", _LIBXL),
+        S.CLOSED: _wait(Turn.TOOLSTACK, "both ends are gone; the toolstack removes the device", _LIBXL),
     },
     S.INITIALISING: _EARLY
     | {
-        S.INIT_WAIT: _wait(Turn.FRONTEND, "the guest's driver has to make its ring and go to Initialised"),
-        S.INITIALISED: _do(Action.OFFER, "Initialised is not a state of a block backend: offer again"),
-        S.CONNECTED: _do(Action.RESTART, "the frontend starts anew without closing: the guest crashed or rebooted"),
-        S.CLOSING: _do(Action.RESTART, "the frontend starts anew before its close ended"),
-        S.CLOSED: _do(Action.OFFER, "the frontend is back: reconnect"),
+        S.INIT_WAIT: _wait(Turn.FRONTEND, "the guest's driver has to make its ring and go to Initialised", _BLKIF),
+        S.INITIALISED: _do(Action.OFFER, "Initialised is not a state of a block backend: offer again", _BLKIF),
+        S.CONNECTED: _do(
+            Action.RESTART, "the frontend starts anew without closing: the guest crashed or rebooted", _BLKFRONT
+        ),
+        S.CLOSING: _do(Action.RESTART, "the frontend starts anew before its close ended", _BLKFRONT),
+        S.CLOSED: _do(Action.OFFER, "the frontend is back: reconnect", _BLKBACK),
     },
     S.INIT_WAIT: _EARLY
     | {
-        S.INIT_WAIT: _wait(Turn.FRONTEND, "both ends wait; a block frontend moves first"),
-        S.INITIALISED: _wait(Turn.FRONTEND, "both ends wait; a block frontend moves first"),
-        S.CONNECTED: _wait(Turn.FRONTEND, "InitWait is not a state of a block frontend: wait for a real one"),
-        S.CLOSING: _wait(Turn.FRONTEND, "the frontend has to close"),
-        S.CLOSED: _wait(Turn.FRONTEND, "the frontend has to go to Initialising to start again"),
+        S.INIT_WAIT: _wait(Turn.FRONTEND, "both ends wait; a block frontend moves first", _BLKIF),
+        S.INITIALISED: _wait(Turn.FRONTEND, "both ends wait; a block frontend moves first", _BLKIF),
+        S.CONNECTED: _wait(Turn.FRONTEND, "InitWait is not a state of a block frontend: wait for a real one", _BLKIF),
+        S.CLOSING: _wait(Turn.FRONTEND, "the frontend has to close", _BLKIF),
+        S.CLOSED: _wait(Turn.FRONTEND, "the frontend has to go to Initialising to start again", _BLKIF),
     },
     S.INITIALISED: {
-        S.UNKNOWN: _do(Action.CONNECT, _CONNECT_EARLY),
-        S.INITIALISING: _do(Action.CONNECT, _CONNECT_EARLY),
-        S.INIT_WAIT: _do(Action.CONNECT, "the ring is offered: take it"),
-        S.INITIALISED: _do(Action.CONNECT, "the ring is offered: take it"),
-        S.CONNECTED: _wait(Turn.FRONTEND, "the guest's driver has to read our size and go to Connected"),
-        S.CLOSING: _wait(Turn.FRONTEND, "we are closing; the frontend has to follow"),
-        S.CLOSED: _do(Action.CONNECT, "a new ring: the frontend was at Initialising before we could look"),
+        S.UNKNOWN: _do(Action.CONNECT, _CONNECT_EARLY, _LOADERS),
+        S.INITIALISING: _do(Action.CONNECT, _CONNECT_EARLY, _LOADERS),
+        S.INIT_WAIT: _do(Action.CONNECT, "the ring is offered: take it", _BLKBACK),
+        S.INITIALISED: _do(Action.CONNECT, "the ring is offered: take it", _BLKBACK),
+        S.CONNECTED: _wait(Turn.FRONTEND, "the guest's driver has to read our size and go to Connected", _BLKFRONT),
+        S.CLOSING: _wait(Turn.FRONTEND, "we are closing; the frontend has to follow", _BLKFRONT),
+        S.CLOSED: _do(Action.CONNECT, "a new ring: the frontend was at Initialising before we could look", _BLKIF),
     },
     S.CONNECTED: {
-        S.UNKNOWN: _do(Action.CONNECT, _CONNECT_EARLY),
-        S.INITIALISING: _do(Action.CONNECT, _CONNECT_EARLY),
-        S.INIT_WAIT: _do(Action.CONNECT, "the frontend goes straight to Connected (OVMF, U-Boot): the ring is offered"),
-        S.INITIALISED: _do(
-            Action.CONNECT, "the frontend goes straight to Connected (OVMF, U-Boot): the ring is offered"
+        S.UNKNOWN: _do(Action.CONNECT, _CONNECT_EARLY, _LOADERS),
+        S.INITIALISING: _do(Action.CONNECT, _CONNECT_EARLY, _LOADERS),
+        S.INIT_WAIT: _do(
+            Action.CONNECT, "the frontend goes straight to Connected (OVMF, U-Boot): the ring is offered", _LOADERS
         ),
-        S.CONNECTED: _wait(Turn.NOBODY, "connected"),
-        S.CLOSING: _wait(Turn.FRONTEND, "the guest has to let go of the disk"),
-        S.CLOSED: _wait(Turn.FRONTEND, "we are gone; the frontend has to notice and close"),
+        S.INITIALISED: _do(
+            Action.CONNECT, "the frontend goes straight to Connected (OVMF, U-Boot): the ring is offered", _LOADERS
+        ),
+        S.CONNECTED: _wait(Turn.NOBODY, "connected", _BLKIF),
+        S.CLOSING: _wait(Turn.FRONTEND, "the guest has to let go of the disk", _BLKFRONT),
+        S.CLOSED: _wait(Turn.FRONTEND, "we are gone; the frontend has to notice and close", _BLKFRONT),
     },
     S.CLOSING: {
-        S.UNKNOWN: _do(Action.CLOSE, _CLOSE_EARLY),
-        S.INITIALISING: _do(Action.CLOSE, _CLOSE_EARLY),
-        S.INIT_WAIT: _do(Action.CLOSE, _CLOSE_EARLY),
-        S.INITIALISED: _do(Action.CLOSE, _CLOSE_EARLY),
-        S.CONNECTED: _do(Action.CLOSE, "the frontend closes: serve its last requests"),
-        S.CLOSING: _wait(Turn.FRONTEND, "both ends close; the frontend says when it is done"),
-        S.CLOSED: _wait(Turn.FRONTEND, "we are closed; the frontend has to follow"),
+        S.UNKNOWN: _do(Action.CLOSE, _CLOSE_EARLY, _WINVBD),
+        S.INITIALISING: _do(Action.CLOSE, _CLOSE_EARLY, _WINVBD),
+        S.INIT_WAIT: _do(Action.CLOSE, _CLOSE_EARLY, _WINVBD),
+        S.INITIALISED: _do(Action.CLOSE, _CLOSE_EARLY, _WINVBD),
+        S.CONNECTED: _do(Action.CLOSE, "the frontend closes: serve its last requests", _BLKBACK),
+        S.CLOSING: _wait(Turn.FRONTEND, "both ends close; the frontend says when it is done", _BLKFRONT),
+        S.CLOSED: _wait(Turn.FRONTEND, "we are closed; the frontend has to follow", _BLKFRONT),
     },
     S.CLOSED: {
-        S.UNKNOWN: _do(Action.DISCONNECT, "the frontend waits for us to be Closed"),
-        S.INITIALISING: _do(Action.DISCONNECT, "the frontend waits for us to be Closed"),
-        S.INIT_WAIT: _do(Action.DISCONNECT, "the frontend waits for us to be Closed"),
-        S.INITIALISED: _do(Action.DISCONNECT, "the frontend waits for us to be Closed"),
-        S.CONNECTED: _do(Action.DISCONNECT, "the frontend is done without Closing first (GRUB)"),
-        S.CLOSING: _do(Action.DISCONNECT, "the frontend is done: give everything back"),
-        S.CLOSED: _wait(Turn.FRONTEND, "closed; it starts again when the frontend goes to Initialising"),
+        S.UNKNOWN: _do(Action.DISCONNECT, "the frontend waits for us to be Closed", _POLLERS),
+        S.INITIALISING: _do(Action.DISCONNECT, "the frontend waits for us to be Closed", _POLLERS),
+        S.INIT_WAIT: _do(Action.DISCONNECT, "the frontend waits for us to be Closed", _POLLERS),
+        S.INITIALISED: _do(Action.DISCONNECT, "the frontend waits for us to be Closed", _POLLERS),
+        S.CONNECTED: _do(Action.DISCONNECT, "the frontend is done without Closing first (GRUB)", _POLLERS),
+        S.CLOSING: _do(Action.DISCONNECT, "the frontend is done: give everything back", _BLKBACK),
+        S.CLOSED: _wait(Turn.FRONTEND, "closed; it starts again when the frontend goes to Initialising", _BLKBACK),
     },
 }
 
-_RECONFIGURE = _wait(Turn.FRONTEND, "block frontends do not reconfigure; wait for a state of the handshake")
+_RECONFIGURE = _wait(Turn.FRONTEND, "block frontends do not reconfigure; wait for a state of the handshake", _XENBUS)
 
 for _front in S:
     for _back in S:
@@ -146,9 +164,9 @@ for _front in S:
         else:
             TABLE[_front, _back] = _ROWS[_front][_back]
 
-_LEAVING = _wait(Turn.TOOLSTACK, "closed and offline; the toolstack removes the device")
-_NOTHING_HELD = _do(Action.DISCONNECT, "the device is being removed and no ring of it is served")
-_NEVER_CONNECTED = _do(Action.DISCONNECT, "the device is being removed and the frontend never connected")
+_LEAVING = _wait(Turn.TOOLSTACK, "closed and offline; the toolstack removes the device", _LIBXL)
+_NOTHING_HELD = _do(Action.DISCONNECT, "the device is being removed and no ring of it is served", _LIBXL)
+_NEVER_CONNECTED = _do(Action.DISCONNECT, "the device is being removed and the frontend never connected", _LIBXL)
 
 
 def decide(front: S, back: S, *, online: bool = True, held: bool = True) -> Cell:
@@ -169,3 +187,37 @@ def decide(front: S, back: S, *, online: bool = True, held: bool = True) -> Cell
     if back is S.CLOSING and front in (S.INITIALISED, S.CONNECTED) and not held:
         return _NOTHING_HELD
     return cell
+
+
+def transitions_page() -> str:
+    """docs/transitions.md: the whole table."""
+    lines = [
+        "# What the backend does in each pair of states",
+        "",
+        "Made from `usblkback_tui/protocol/transitions.py` by `scripts/transitions_page.py`.",
+        "",
+        "A step reads both `state` keys and does what the pair calls for; then it reads them again. Whose turn it is",
+        "tells who is late when nothing moves. `wait` means that somebody else has to move.",
+        "",
+    ]
+    for front in S:
+        lines += [f"## Frontend {front.word} ({int(front)})", ""]
+        lines += ["| backend | does | turn | why | source |", "| --- | --- | --- | --- | --- |"]
+        lines += [_row(back, decide(front, back)) for back in S]
+        lines.append("")
+    lines += [
+        "## While the device is being removed (`online` is 0)",
+        "",
+        "Nothing new begins, and Closed is final. Only these cells differ:",
+        "",
+        "| frontend | backend | does | turn | why | source |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for front, back in TABLE:
+        if (cell := decide(front, back, online=False)) != TABLE[front, back]:
+            lines.append(f"| {front.word} {_row(back, cell)}")
+    return "\n".join(lines) + "\n"
+
+
+def _row(back: S, cell: Cell) -> str:
+    return f"| {back.word} | {cell.action.value} | {cell.turn.value} | {cell.reason} | {cell.source} |"

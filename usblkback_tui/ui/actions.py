@@ -17,8 +17,9 @@ class Action:
     """One thing an operator can do.
 
     ``where`` says who carries it out: ``app`` anywhere, ``main`` the main screen, ``pane`` the pane that has the focus,
-    ``dialog`` a question on the screen, or the name of a view.  ``name`` is the method ``action_<name>`` there,
-    arguments included.  ``replay`` is the main screen, too, while a recording is looked at.
+    ``log`` the event log while it has it, ``dialog`` a question on the screen, ``columns`` the list of columns in one,
+    or the name of a view.  ``name`` is the method ``action_<name>`` there, arguments included.  ``replay`` is the main
+    screen, too, while a recording is looked at.
     """
 
     name: str
@@ -80,6 +81,7 @@ _KEYCAPS = {
     "right_curly_bracket": "}",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "ampersand": "&",
     "left_parenthesis": "(",
     "right_parenthesis": ")",
 }
@@ -131,6 +133,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("scrub(1)", ("right_square_bracket",), "forth", "Go forth one second.", "Time", footer=8),
     Action("scrub(-30)", ("left_curly_bracket",), "back 30 s", "Go back half a minute.", "Time"),
     Action("scrub(30)", ("right_curly_bracket",), "forth 30 s", "Go forth half a minute.", "Time"),
+    Action("goto", ("T",), "go to time", "Go to a time, or so far back or forth.", "Time", footer=29),
     Action("live", ("end",), "live", "Back to live; when live, to the last row.", "Time", footer=24),
     Action(
         "record",
@@ -147,8 +150,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "seek(60)", ("greater_than_sign",), "+1 min", "Of a recording: a minute on.", "Time", where="replay", footer=5
     ),
-    Action("frame(-1)", ("N",), "frame back", "Of a recording: to the frame before.", "Time", where="replay"),
-    Action("frame(1)", ("n",), "frame", "Of a recording: to the next frame.", "Time", where="replay", footer=11),
+    Action("frame(-1)", ("b",), "frame back", "Of a recording: to the frame before.", "Time", where="replay"),
+    Action("frame(1)", ("f",), "frame", "Of a recording: to the next frame.", "Time", where="replay", footer=11),
     Action("speed(-1)", ("left_parenthesis",), "slower", "Of a recording: play slower.", "Time", where="replay"),
     Action(
         "speed(1)", ("right_parenthesis",), "faster", "Of a recording: play faster.", "Time", where="replay", footer=11
@@ -166,7 +169,8 @@ ACTIONS: tuple[Action, ...] = (
         "filter",
         ("slash",),
         "filter",
-        "Show only what matches: words or regexes, !word hides, dom:web looks at one field, p99>5ms compares.",
+        "Show only what matches: words or regexes, !word hides, dom:web looks at one field, p99>5ms compares. "
+        "In the event log: search it.",
         "Table",
         footer=4,
     ),
@@ -174,7 +178,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort_next", ("s",), "sort", "Sort by the next column.", "Table", footer=9),
     Action("sort_previous", ("S",), "sort back", "Sort by the previous column.", "Table"),
     Action("sort_reverse", ("o",), "order", "Turn the order around.", "Table", footer=31),
-    Action("columns", ("w",), "columns", "Choose the columns of the table.", "Table", footer=26),
+    Action("columns", ("w",), "columns", "Choose and order the columns of the table.", "Table", footer=26),
     Action("expand", ("e",), "expand", "Give the whole screen to this pane, or give it back.", "Panes", footer=10),
     Action("chart_scope", ("c",), "all/one", "Charts of all disks, or of the selected one.", "Panes", footer=28),
     Action("next_pane", ("tab",), "next pane", "Go to the next pane.", "Panes", footer=27),
@@ -207,6 +211,24 @@ ACTIONS: tuple[Action, ...] = (
         footer=5,
         changes=True,
     ),
+    Action("match(1)", ("n",), "next match", "Of a search in the event log: the next match.", "Log", where="log"),
+    Action("match(-1)", ("N",), "match before", "Of a search in the event log: the match before.", "Log", where="log"),
+    Action(
+        "matching_only",
+        ("ampersand",),
+        "only matches",
+        "Of a search in the event log: hide what does not match, or show it again.",
+        "Log",
+        where="log",
+    ),
+    Action(
+        "level",
+        ("v",),
+        "severity",
+        "Of the event log: show everything, warnings and errors, or errors alone.",
+        "Log",
+        where="log",
+    ),
     Action("help", ("question_mark", "f1"), "help", "Every key and what it does.", "Program", where="app", footer=1),
     Action(
         "command_palette",
@@ -217,6 +239,8 @@ ACTIONS: tuple[Action, ...] = (
         where="app",
         footer=12,
     ),
+    Action("refresh(1)", ("i",), "faster", "Look at the engine more often.", "Program", where="app"),
+    Action("refresh(-1)", ("I",), "slower", "Look at the engine less often.", "Program", where="app"),
     Action("change_theme", ("t",), "theme", "Choose other colours.", "Program", where="app", footer=32),
     Action(
         "quit", ("q", "ctrl+q"), "quit", "Leave; asks first while disks are attached.", "Program", where="app", footer=1
@@ -229,10 +253,26 @@ ACTIONS: tuple[Action, ...] = (
         "Program",
         where="app",
     ),
+    Action(
+        "move(-1)",
+        ("left", "h"),
+        "to the left",
+        "Of the columns dialog: the column under the cursor further to the left.",
+        "Questions",
+        where="columns",
+    ),
+    Action(
+        "move(1)",
+        ("right", "l"),
+        "to the right",
+        "Of the columns dialog: the column under the cursor further to the right.",
+        "Questions",
+        where="columns",
+    ),
     Action("close", ("escape",), "close", "Close the question without doing anything.", "Questions", where="dialog"),
 )
 
-GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Questions", "Program")
+GROUPS = ("Disks", "Time", "Screens", "Table", "Panes", "Move", "Log", "Questions", "Program")
 _NO_KEY = "no_key"
 """A key that no keyboard has."""
 _ALWAYS = {"interrupt", "quit"}
@@ -259,7 +299,7 @@ def bindings(where: str) -> list[BindingType]:
 
 def places(view: str) -> tuple[str, ...]:
     """Everything that may take a key while a view is shown."""
-    return "app", "main", "pane", "replay", view
+    return ("app", "main", "pane", "replay", view, *(("log",) if view == "overview" else ()))
 
 
 class Registry:
@@ -310,9 +350,9 @@ class Registry:
 def first_clash(actions: Iterable[Action]) -> tuple[str, Action, Action] | None:
     """A key that would do two things at one place, and both of them."""
     several = list(actions)
-    for view in (*VIEWS, "dialog"):
+    in_dialogs = ("app", "dialog", "pane"), ("app", "dialog", "columns")
+    for here in (*map(places, VIEWS), *in_dialogs):
         seen: dict[str, Action] = {}
-        here = ("app", "dialog", "pane") if view == "dialog" else places(view)
         for action in several:
             if action.where not in here:
                 continue

@@ -24,8 +24,8 @@ from textual.screen import Screen
 from usblkback_tui.engine.alerts import find_alerts
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.recording.replay import ReplayBackend
-from usblkback_tui.engine.settings import AlertSettings
-from usblkback_tui.engine.snapshot import DiskView, Severity
+from usblkback_tui.engine.settings import AlertSettings, ThemeSettings
+from usblkback_tui.engine.snapshot import DiskView, PendingAttach, Severity
 from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui.actions import VIEWS, Registry, bindings, places
 from usblkback_tui.ui.background import in_thread
@@ -43,6 +43,7 @@ from usblkback_tui.ui.recording import Recording
 from usblkback_tui.ui.sampler import Sample, Sampler
 from usblkback_tui.ui.state import UiState
 from usblkback_tui.ui.text import clean
+from usblkback_tui.ui.themes import own_theme
 from usblkback_tui.ui.views.base import View
 from usblkback_tui.ui.views.engine import EngineView
 from usblkback_tui.ui.views.store import StoreView
@@ -50,6 +51,8 @@ from usblkback_tui.ui.views.store import StoreView
 if TYPE_CHECKING:
     from usblkback_tui.ui.dialogs.quit import QuitDialog
 
+PACES = (0.5, 1.0, 2.0, 4.0, 10.0)
+"""Looks at the engine a second."""
 PATIENCE = 3.0
 """Seconds a snapshot may take before the operator is told."""
 
@@ -69,21 +72,24 @@ class UsblkApp(App[Outcome]):
         title: str = "usblkback",
         refresh_hz: float = 4.0,
         theme: str = "textual-dark",
+        themes: Sequence[tuple[str, ThemeSettings]] = (),
         detach_seconds: float = 10.0,
         engine_stays: bool = False,
         hand_over: Callable[[], None] | None = None,
         keys: Mapping[str, Sequence[str]] | None = None,
         state: UiState | None = None,
         alerts: AlertSettings | None = None,
+        when_shown: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``engine_stays``: the engine does not end with this program, so leaving asks nothing.
 
         ``hand_over`` gives the disks to a headless engine and is offered when leaving; it may block and raises
         UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.  ``keys`` are those of ``[keys]``;
-        UserError when they clash.  ``state`` is what the screens were like when they were left; its theme wins.
-        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``clock`` measures what the
-        screens cost.
+        UserError when they clash, and for a ``theme`` that is neither Textual's nor one of ``themes``, the operator's
+        own.  ``state`` is what the screens were like when they were left; its theme wins while there is one.
+        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``when_shown`` is called once,
+        after the first moment was drawn.  ``clock`` measures what the screens cost.
         """
         super().__init__()
         self.backend = backend
@@ -95,21 +101,32 @@ class UsblkApp(App[Outcome]):
         self.registry = Registry(keys)
         self.set_keymap(self.registry.keymap)
         self.state = state or UiState()
-        wanted = self.state.theme or theme
-        self.theme = wanted if wanted in self.available_themes else "textual-dark"
+        for name, colours in themes:
+            self.register_theme(own_theme(name, colours))
+        known = self.available_themes
+        if theme not in known:
+            raise UserError(
+                f"ui.theme is {theme!r}, which is no theme",
+                fix=f"use one of {', '.join(sorted(known))}, or define it as [ui.themes.{theme}]",
+                key="ui.theme",
+                value=theme,
+            )
+        self.theme = self.state.theme if self.state.theme in known else theme
         self.palette = Palette(self.current_theme)
         self.model = Model()
         self.main = MainScreen(
             title, self.registry, self.state, backend if isinstance(backend, ReplayBackend) else None
         )
         self.recording = Recording(backend)
-        self.sampler = Sampler(backend, self._deliver, self.model.moments.keep)
+        past = backend.past if isinstance(backend, ReplayBackend) else None
+        self.sampler = Sampler(backend, self._deliver, self.model.moments.keep, past)
         self.inspector = Inspector(backend, self._deliver_answer)
         self._alerts = alerts
         self._alerted: set[str] = set()
         """What the operator was told of and still goes on."""
         self.gauges = Gauges(clock, refresh_hz)
         self._clock = clock
+        self._when_shown = when_shown
 
     def get_default_screen(self) -> Screen[None]:
         return self.main
@@ -119,7 +136,7 @@ class UsblkApp(App[Outcome]):
         self.sampler.start()
         self.inspector.start()
         self.sampler.ask()
-        self.set_interval(1 / self.refresh_hz, self._timer)
+        self._ticker = self.set_interval(1 / self.refresh_hz, self._timer)
 
     def on_unmount(self) -> None:
         self.sampler.stop()
@@ -162,6 +179,9 @@ class UsblkApp(App[Outcome]):
                 self._alert()
         self.gauges.ticked(self._clock() - begin)
         self._look()
+        if self._when_shown is not None:
+            self.call_after_refresh(self._when_shown)
+            self._when_shown = None
 
     def _alert(self) -> None:
         """Tell of thresholds that were crossed since the last look; of one that goes on, once."""
@@ -215,6 +235,11 @@ class UsblkApp(App[Outcome]):
         """What is attached now."""
         return self.model.disks
 
+    @property
+    def pending(self) -> tuple[PendingAttach, ...]:
+        """What waits for its domain now."""
+        return self.model.snapshot.pending if self.model.snapshot else ()
+
     @on(Wanted)
     def _wanted(self, message: Wanted) -> None:
         what = message.what
@@ -228,6 +253,8 @@ class UsblkApp(App[Outcome]):
             self._ask_export()
         elif what == "jump":
             self._jump()
+        elif what == "goto":
+            self._ask_goto()
         elif what == "record":
             self.record()
         elif what == "resize":
@@ -254,9 +281,12 @@ class UsblkApp(App[Outcome]):
             self.push_screen(ResizeDialog(self.backend, disk))
 
     def _ask_detach(self, *, force: bool) -> None:
-        from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog
+        from usblkback_tui.ui.dialogs.detach import DetachDialog, ForceDialog, TakeBackDialog
 
-        if (disk := self._own_disk("detached")) is not None:
+        scene = self.main.scene
+        if scene is not None and scene.pending is not None:
+            self.push_screen(TakeBackDialog(self.backend, scene.pending))
+        elif (disk := self._own_disk("detached")) is not None:
             dialog = ForceDialog if force else DetachDialog
             self.push_screen(dialog(self.backend, disk, self.detach_seconds))
 
@@ -268,6 +298,7 @@ class UsblkApp(App[Outcome]):
             return disk
         if scene is not None and scene.disk is not None:
             why = f"{scene.disk.kind} serves it" if scene.is_foreign else "it is gone"
+            why = "it waits for its domain" if scene.pending is not None else why
             self.notify(f"{clean(scene.disk.title)} cannot be {done}: {why}.", severity="warning", markup=False)
         else:
             self.notify("There is no disk selected; a attaches one.", severity="warning", markup=False)
@@ -315,6 +346,29 @@ class UsblkApp(App[Outcome]):
 
         self.push_screen(ExportDialog(sheet.name, scene.now, content))
 
+    def _ask_goto(self) -> None:
+        from usblkback_tui.ui.dialogs.goto import GotoDialog
+
+        scene, player = self.main.scene, self.main.player
+        if scene is None:
+            return
+        if player is not None:
+            first, latest = scene.now - (player.place - player.first), scene.now + (player.last - player.place)
+        else:
+            first, latest = self.model.now - self.model.moments.reach, self.model.now
+        self.push_screen(
+            GotoDialog(scene.now, first, latest), lambda wanted: None if wanted is None else self.main.go_to(wanted)
+        )
+
+    def action_refresh(self, step: int) -> None:
+        """Look at the engine more often, or less."""
+        nearest = min(range(len(PACES)), key=lambda at: abs(PACES[at] - self.refresh_hz))
+        self.refresh_hz = PACES[min(max(nearest + step, 0), len(PACES) - 1)]
+        self.gauges.pace(self.refresh_hz)
+        self._ticker.stop()
+        self._ticker = self.set_interval(1 / self.refresh_hz, self._timer)
+        self.notify(f"{self.refresh_hz:g} looks a second.", markup=False)
+
     def _jump(self) -> None:
         from usblkback_tui.ui.dialogs.jump import JumpDialog
 
@@ -347,10 +401,12 @@ class UsblkApp(App[Outcome]):
             return
         if self.engine_stays:
             self.exit(Outcome.ENGINE_STAYS)
-        elif not self.disks:
+        elif not self.disks and not self.pending:
             self.exit(Outcome.NO_DISKS)
         else:
-            self.push_screen(QuitDialog(self.backend, self.disks, self.detach_seconds, self.hand_over))
+            self.push_screen(
+                QuitDialog(self.backend, self.disks, self.detach_seconds, self.hand_over, waiting=len(self.pending))
+            )
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: the same as quit; while disks are being detached, the way out that does not wait."""

@@ -171,7 +171,7 @@ async def run_action(widget: Widget, name: str, where: str) -> None:
         await widget.app.run_action(name)
     elif where in ("main", "replay"):
         await widget.screen.run_action(name)
-    elif where == "pane" and widget.screen.focused is not None:
+    elif where in ("pane", "log") and widget.screen.focused is not None:
         await widget.screen.focused.run_action(name)
     elif (view := next(iter(widget.screen.query(f"#view-{where}").results(Widget)), None)) is not None:
         await view.run_action(name)

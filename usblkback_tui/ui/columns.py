@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.ui import units
 from usblkback_tui.ui.livetable import Column
@@ -19,6 +17,11 @@ _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2, Severi
 def _p50(row: DiskRow) -> Span:
     value = row.rates.p50 if row.rates else None
     return units.latency(value), "faint" if value is None else ""
+
+
+def _number(row: DiskRow) -> str:
+    """Of its domain, once that has one."""
+    return str(row.disk.domid) if row.disk.domid >= 0 else "-"
 
 
 def _size(row: DiskRow) -> Span:
@@ -80,7 +83,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "dom",
         "DOM",
-        lambda row: (f"{row.disk.domid} {clean(row.disk.domain)}", "bold"),
+        lambda row: (f"{_number(row)} {clean(row.disk.domain)}", "bold"),
         lambda row: (row.disk.domid, row.disk.devid),
         least=6,
         most=18,
@@ -89,7 +92,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "image",
         "IMAGE",
-        lambda row: (clean(PurePath(row.disk.image).name or row.disk.image), ""),
+        lambda row: (clean(row.disk.image.rpartition("/")[2] or row.disk.image), ""),
         lambda row: row.disk.image,
         least=6,
         most=16,
@@ -106,7 +109,7 @@ COLUMNS: tuple[Column[DiskRow], ...] = (
     Column(
         "kind",
         "BY",
-        lambda row: (row.disk.kind, "info" if row.foreign else "muted"),
+        lambda row: (row.disk.kind, "info" if row.foreign or row.disk.domid < 0 else "muted"),
         lambda row: row.disk.kind,
         least=6,
         most=11,

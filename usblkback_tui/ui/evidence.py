@@ -10,6 +10,7 @@ from usblkback_tui.engine.snapshot import DiskView, RingView
 from usblkback_tui.protocol.ring import MASK
 from usblkback_tui.ui import units
 from usblkback_tui.ui.detail import detail_lines
+from usblkback_tui.ui.diagnosis import diagnosis_lines
 from usblkback_tui.ui.eventlog import event_line
 from usblkback_tui.ui.percentiles import percentile_lines
 from usblkback_tui.ui.scene import Scene
@@ -37,6 +38,8 @@ def evidence(scene: Scene) -> str:
     if disk.expected is not None:
         limit = f", within {disk.expected.seconds:g} s" if disk.expected.seconds else ""
         parts += ["", f"Expected next: {disk.expected.who}: {disk.expected.what}{limit} — {disk.expected.reason}"]
+    if disk.findings:
+        parts += _block("Findings", diagnosis_lines(disk, WIDTH))
     parts += _block("State", detail_lines(disk, scene.disk_rates, WIDTH))
     parts += _block("Handshake", [line for step in range(steps_of(disk)) for line in step_lines(disk, step, WIDTH)])
     if disk.rings:

@@ -102,8 +102,8 @@ def _term(word: str, fields: frozenset[str]) -> _Term | None:
     if not rest:
         return None
     whole_number = field and operator == ":" and rest.isdigit()
-    pattern = re.compile(rf"(?<!\d){rest}(?!\d)") if whole_number else _pattern(rest)
-    return _Term(bool(bang), field, operator or "", number(rest), pattern)
+    look = re.compile(rf"(?<!\d){rest}(?!\d)") if whole_number else pattern(rest)
+    return _Term(bool(bang), field, operator or "", number(rest), look)
 
 
 def number(text: str) -> float | None:
@@ -114,7 +114,9 @@ def number(text: str) -> float | None:
     return float(found[1]) * _UNITS[unit]
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def pattern(text: str) -> re.Pattern[str]:
+    """A regular expression, case aside; one that is not valid is taken as it is."""
     try:
         return re.compile(text, re.IGNORECASE)
     except re.error:

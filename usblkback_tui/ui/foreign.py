@@ -37,6 +37,8 @@ def foreign_view(disk: ForeignDisk) -> DiskView:
             bytes_written=seen.bytes_written,
         ),
         latency=Latency(),
+        findings=disk.findings,
+        keys=disk.keys,
     )
 
 

@@ -30,6 +30,10 @@ class Gauges:
         self._base = (0, 0)
         self._rates = (0, 0)
 
+    def pace(self, refresh_hz: float) -> None:
+        """Ticks come so often from now on."""
+        self._period, self._hz, self._due = 1 / refresh_hz, refresh_hz, None
+
     def timer(self) -> None:
         """The event loop came to its timer."""
         now = self._clock()

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import add
 
 from usblkback_tui.ui import units
 from usblkback_tui.ui.axis import axis_line
-from usblkback_tui.ui.heat import ROWS, Heat, row_floor, summed
+from usblkback_tui.ui.heat import ROWS, Heat, row_floor
 from usblkback_tui.ui.palette import HEAT_SHADES
 from usblkback_tui.ui.text import Line, Span, fit
 
@@ -35,7 +36,7 @@ def heat_lines(
     cells, room = max(width - GUTTER, 2), max(height - 1, 1)
     shown = [_counts(column, operation) for column in columns[-cells:]]
     bands = _bands(shown, room)
-    drawn = [None if counts is None else [sum(counts[low:high]) for low, high in bands] for counts in shown]
+    drawn = [None if counts is None else _banded(counts, bands) for counts in shown]
     most = max((max(counts) for counts in drawn if counts is not None), default=0)
     lead = cells - len(shown)
     lines: list[Line] = []
@@ -58,26 +59,33 @@ def column_text(column: Heat | None, operation: str) -> str:
     return f"{units.whole(sum(counts))} requests, the slowest within {top}"
 
 
-def _counts(column: Heat | None, operation: str) -> array[int] | None:
+def _counts(column: Heat | None, operation: str) -> Sequence[int] | None:
     if column is None:
         return None
     if operation == "both":
-        return summed([column.read, column.write])
+        return list(map(add, column.read, column.write))
     return column.read if operation == "read" else column.write
 
 
-def _bands(columns: Sequence[array[int] | None], room: int) -> list[tuple[int, int]]:
+def _bands(columns: Sequence[Sequence[int] | None], room: int) -> list[tuple[int, int]]:
     """What each line of the map counts, slowest first, as (first row, end): those with something in them in the middle.
 
     Where there is too little room several rows share a line.
     """
-    used = [row for row in range(ROWS) if any(counts[row] for counts in columns if counts is not None)]
+    present = [counts for counts in columns if counts is not None]
+    used = [row for row, counts in enumerate(zip(*present, strict=True)) if any(counts)]
     low, high = (used[0], used[-1]) if used else (3, 10)
     share = -(-(high - low + 1) // room)
     while high - low + 1 < room * share and (low > 0 or high < ROWS - 1):
         low, high = max(low - 1, 0), min(high + 1, ROWS - 1)
     ends = range(high + 1, low, -share)
     return [(max(end - share, low), end) for end in ends][:room]
+
+
+def _banded(counts: Sequence[int], bands: Sequence[tuple[int, int]]) -> Sequence[int]:
+    if bands[0][1] - bands[0][0] == 1:  # a line to each row
+        return counts[bands[-1][0] : bands[0][1]][::-1]
+    return [sum(counts[low:high]) for low, high in bands]
 
 
 def _row(columns: Sequence[Sequence[int] | None], row: int, most: int, lead: int, marked: int | None) -> list[Span]:
@@ -98,6 +106,7 @@ def _row(columns: Sequence[Sequence[int] | None], row: int, most: int, lead: int
     return spans
 
 
+@lru_cache(maxsize=4096)
 def heat_style(count: int, most: int) -> str:
     """The shade of a cell: by the logarithm, so that a single slow request still shows; empty for none."""
     if count <= 0 or most <= 0:

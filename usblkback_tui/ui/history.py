@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 from usblkback_tui.engine.rates import Rates, together
@@ -20,6 +21,8 @@ KEPT = 1024
 """Dots kept at each level: from 17 minutes to 17 hours."""
 KEPT_HEAT = 256
 """Columns kept at each level beyond the first, which keeps ``KEPT``: a heat map has one to a cell."""
+MOST_LATE = 64
+"""What was measured so many times is in every track."""
 
 Key = tuple[int, int]
 
@@ -104,6 +107,11 @@ class Track:
         self.depth = Series()
         self.heat = HeatSeries()
 
+    def repeat(self, rates: Rates, heat: Heat | None, seconds: int) -> None:
+        """Append so many seconds that were the same but for the requests, which ended in the first of them."""
+        for second in range(seconds):
+            self.add(rates, None if second else heat)
+
     def add(self, rates: Rates, heat: Heat | None = None) -> None:
         """Append one second."""
         self.reads.add(rates.reads)
@@ -114,11 +122,30 @@ class Track:
         self.heat.add(heat)
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured over some seconds, for the tracks that have not taken it yet."""
+
+    rates: Mapping[Key, Rates]
+    heats: Mapping[Key, Heat]
+    seconds: int
+
+
 class History:
-    """The tracks of all disks; those of a disk that is gone are dropped."""
+    """The tracks of all disks; those of a disk that is gone are dropped.
+
+    A track takes what was measured when it is looked at; the others are brought up to date a few at a time, so that no
+    tick has to do all of them.
+    """
 
     def __init__(self) -> None:
         self._tracks: dict[Key, Track] = {}
+        self._late: list[_Measured] = []
+        """What some tracks have not taken yet, oldest first."""
+        self._taken: dict[Key, int] = {}
+        """How many of these a track has taken."""
+        self._due: list[Key] = []
+        """Whose turn it is."""
         self.all = Track()
         """All disks together."""
         self.seconds = 0
@@ -131,23 +158,46 @@ class History:
         seconds: int = 1,
         heats: Mapping[Key, Heat] | None = None,
         total: Rates | None = None,
+        warmth: Heat | None = None,
     ) -> None:
         """Append what was measured over the last ``seconds`` whole seconds.  A disk not measured gets no dot.
 
-        ``total`` is what all disks together are, where that is not the sum of all rates.
-
+        ``total`` is what all disks together are, where that is not the sum of all rates, and ``warmth`` their heat.
         The requests of a heat map are counted in the first of these seconds.
         """
-        heats = heats or {}
-        sums, warmth = total or together(rates.values()), heat.together(heats.values()) if heats else None
-        for second in range(min(seconds, KEPT)):
-            self.seconds += 1
-            self.all.add(sums, None if second else warmth)
-            for key, one in rates.items():
-                self._tracks.setdefault(key, Track()).add(one, None if second else heats.get(key))
-        for key in self._tracks.keys() - set(present):
-            del self._tracks[key]
+        heats, seconds = heats or {}, min(seconds, KEPT)
+        self.seconds += seconds
+        if warmth is None and heats:
+            warmth = heat.together(heats.values())
+        self.all.repeat(total or together(rates.values()), warmth, seconds)
+        for key in set(self._tracks).union(*(one.rates for one in self._late)) - set(present):
+            self._tracks.pop(key, None)
+            self._taken[key] = len(self._late)  # should it come back, it begins anew
+        self._late.append(_Measured(rates, heats, seconds))
+        self._due = list(self._tracks.keys() | rates.keys())
+        if len(self._late) >= MOST_LATE:
+            self.settle()
+
+    def settle(self, count: int | None = None) -> None:
+        """Bring ``count`` more tracks up to date, or all of them."""
+        for _ in range(len(self._due) if count is None else min(count, len(self._due))):
+            self._bring(self._due.pop())
+        if not self._due:
+            self._late.clear()
+            self._taken.clear()
+
+    def _bring(self, key: Key) -> Track | None:
+        taken = self._taken.get(key, 0)
+        if taken == len(self._late):
+            return self._tracks.get(key)
+        for one in self._late[taken:]:
+            if (rates := one.rates.get(key)) is not None:
+                if (track := self._tracks.get(key)) is None:
+                    track = self._tracks[key] = Track()
+                track.repeat(rates, one.heats.get(key), one.seconds)
+        self._taken[key] = len(self._late)
+        return self._tracks.get(key)
 
     def track(self, key: Key | None) -> Track:
         """The track of a disk (an empty one for a disk without a past); of all disks for None."""
-        return self.all if key is None else self._tracks.get(key) or Track()
+        return self.all if key is None else self._bring(key) or Track()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 from rich.segment import Segment
@@ -60,17 +60,22 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
                 self.call_after_refresh(self.scroll_end, animate=False)
             return
         top = self.scroll_offset.y
-        width, height = self.size
-        for y, (was, now) in enumerate(zip(old[top : top + height], new[top : top + height], strict=True)):
-            self.repaint_line(y, was, now, width)
+        height = self.size.height
+        rows = enumerate(zip(old[top : top + height], new[top : top + height], strict=True))
+        self.repaint((y, was, now) for y, (was, now) in rows)
 
-    def repaint_line(self, y: int, was: Line, now: Line, width: int) -> None:
-        """Repaint the cells of viewport row ``y`` in which the two lines differ; the viewport is ``width`` wide."""
-        if (changed := changed_cells(was, now)) is not None:
-            first, end = changed
-            last = width if end is None else min(end, width)
-            if last > first:
-                self.refresh(Region(first, y, last - first, 1))
+    def repaint(self, rows: Iterable[tuple[int, Line, Line]]) -> None:
+        """Repaint the cells in which the old and the new line of a viewport row differ."""
+        width = self.size.width
+        regions = []
+        for y, was, now in rows:
+            if was is not now and (changed := changed_cells(was, now)) is not None:
+                first, end = changed
+                last = width if end is None else min(end, width)
+                if last > first:
+                    regions.append(Region(first, y, last - first, 1))
+        if regions:
+            self.refresh(*regions)
 
     def line_at(self, y: int) -> Line:
         """The line in viewport row ``y``."""

@@ -102,7 +102,7 @@ class LiveTable(LineView, Generic[Row]):
     ) -> None:
         """``tail`` is the room the last column is given before others go."""
         super().__init__(id=id)
-        self._all = tuple(columns)
+        self.usual_columns = self._all = tuple(columns)
         self._columns = self._all
         self._key = key
         self._tail = tail
@@ -123,7 +123,7 @@ class LiveTable(LineView, Generic[Row]):
 
     @property
     def columns(self) -> tuple[Column[Row], ...]:
-        """Every column there is, chosen or not."""
+        """Every column there is, chosen or not, in the order shown."""
         return self._all
 
     @property
@@ -131,10 +131,15 @@ class LiveTable(LineView, Generic[Row]):
         """The columns that are not wanted."""
         return frozenset(column.id for column in self._all) - {column.id for column in self._columns}
 
-    def hide(self, ids: Collection[str]) -> None:
-        """Leave these columns out.  The last one, which takes the room that is left, always stays."""
-        wanted = tuple(column for column in self._all[:-1] if column.id not in ids)
-        self._columns = (*wanted, self._all[-1])
+    def arrange_columns(self, order: Sequence[str], hidden: Collection[str]) -> None:
+        """Show the columns in this order, those it does not name after them, and leave the hidden ones out.
+
+        The last one takes the room that is left, so it always stays and stays last.
+        """
+        places = {id: place for place, id in enumerate(order)}
+        *movable, last = self._all
+        self._all = (*sorted(movable, key=lambda column: places.get(column.id, len(places))), last)
+        self._columns = (*(column for column in self._all[:-1] if column.id not in hidden), last)
         self._drawings.clear()
         self._drawn.clear()
         self._head = None
@@ -225,13 +230,10 @@ class LiveTable(LineView, Generic[Row]):
             self.refresh()
 
     def _repaint_changed(self) -> None:
-        layout, top, width = self.visible_columns(), self.scroll_offset.y, self.size.width
-        for y in sorted(self._drawn):
-            now = self._line(y, top, layout)
-            was = self._drawn[y]
-            if now is not was:
-                self._drawn[y] = now
-                self.repaint_line(y, was, now, width)
+        layout, top = self.visible_columns(), self.scroll_offset.y
+        rows = [(y, self._drawn[y], self._line(y, top, layout)) for y in sorted(self._drawn)]
+        self._drawn.update((y, now) for y, _, now in rows)
+        self.repaint(rows)
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
@@ -267,7 +269,10 @@ class LiveTable(LineView, Generic[Row]):
         kept = self._drawings.get(key)
         if kept is None or kept.row != row:
             spans = tuple([column.cell(row) for column in self._columns])
-            kept = self._drawings[key] = _Drawing(row, spans, tuple([cells(text) for text, _ in spans]))
+            if kept is not None and kept.spans == spans:
+                kept.row = row  # its counters went on, but nothing that is shown
+            else:
+                kept = self._drawings[key] = _Drawing(row, spans, tuple([cells(text) for text, _ in spans]))
         return kept
 
     def _row_line(self, cell_spans: tuple[Span, ...], layout: Layout[Row], under_cursor: bool) -> Line:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -25,6 +25,7 @@ from usblkback_tui.ui.evidence import evidence
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.livetable import LiveTable
+from usblkback_tui.ui.logpane import LogPane
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.playhead import Playhead
 from usblkback_tui.ui.recording import other_speed, player_text
@@ -43,6 +44,8 @@ from usblkback_tui.ui.views.trace import TraceView
 
 FULL_WIDTH, FULL_HEIGHT = 110, 36
 """From this size on every pane has a frame."""
+TURNS_HZ = 2.0
+"""From so many ticks a second on, panes that are much work are not all drawn in one."""
 TREE_WIDTH = 136
 """From this width on the domains stand at the left, too."""
 
@@ -50,7 +53,6 @@ VIEW_CLASSES: dict[str, type[View]] = {
     view.NAME: view for view in (OverviewView, HandshakeView, RingsView, LatencyView, StoreView, TraceView, EngineView)
 }
 TITLES = {name: VIEW_CLASSES[name].TITLE for name in VIEWS}
-DISK_FILTER = "filter disks: words or regexes, !not, dom:web, p99>5ms, writes>1k, err>0"
 
 Key = tuple[int, int]
 
@@ -87,6 +89,8 @@ class MainScreen(Screen[None]):
         self._views: dict[str, View] = {self.view_name: self.view}
         self._tree_of: object = None
         """What the tree was made of."""
+        self._filtered: View | LogPane | None = None
+        """What the words in the filter field are for, while it is shown."""
         self._looked: dict[str, float] = {}
         self.recording = ""
         """How long something has been recorded, for the header."""
@@ -143,8 +147,8 @@ class MainScreen(Screen[None]):
             if kept.sort in known:
                 table.set_reactive(LiveTable.sort_column, kept.sort)
                 table.set_reactive(LiveTable.sort_reverse, kept.reverse)
-            if kept.hidden:
-                table.hide(kept.hidden)
+            if kept.hidden or kept.order:
+                table.arrange_columns(kept.order, kept.hidden)
 
     async def action_screen(self, name: str) -> None:
         """Show one of the views."""
@@ -208,10 +212,10 @@ class MainScreen(Screen[None]):
     def show_model(self, model: Model) -> None:
         """A tick: show what is new."""
         self.model = model
-        self.refresh_view()
+        self.refresh_view(tick=cast(Any, self.app).refresh_hz >= TURNS_HZ)
 
-    def refresh_view(self) -> None:
-        """Bring everything on the screen up to date."""
+    def refresh_view(self, *, tick: bool = False) -> None:
+        """Bring everything on the screen up to date; on a ``tick`` what is much work takes turns."""
         if not self.is_mounted:
             return
         scene = self.scene
@@ -228,7 +232,7 @@ class MainScreen(Screen[None]):
                 tree.set_nodes(tree_nodes(scene))
             tree.follow(self.selected)
         if self.view.is_mounted:
-            self.view.show_scene(scene)
+            (self.view.tick if tick else self.view.show_scene)(scene)
 
     def _select_something(self, scene: Scene) -> bool:
         """There is always a disk selected while there are disks; one that goes is followed by its neighbour.
@@ -305,7 +309,8 @@ class MainScreen(Screen[None]):
         overview = self.overview
         if overview is not None and overview.is_mounted:
             if key not in [row.disk.key for row in overview.table.rows]:
-                self._clear_filter()
+                self._close_filter()
+                overview.filter_by("")
             overview.table.cursor = key
         self.refresh_selection()
 
@@ -339,9 +344,8 @@ class MainScreen(Screen[None]):
         await self.action_screen("overview")
         overview = self.overview
         if overview is not None:
-            self._open_filter(f"dom:{message.domid}")
-            overview.disk_words = f"dom:{message.domid}"
-            self.refresh_view()
+            self._open_filter(overview, f"dom:{message.domid}")
+            overview.filter_by(f"dom:{message.domid}")
             overview.table.focus()
 
     @on(LiveTable.Chosen, "#table")
@@ -390,13 +394,17 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Undo one thing that hides something, the nearest first; then go home."""
-        field, overview = self.query_one("#filter", Input), self.overview
-        if field.has_focus or field.display:
+        overview, focused = self.overview, self.focused
+        if self._filtered is not None:
             self._clear_filter()
-        elif self.has_class("-expanded"):
+            return
+        if isinstance(focused, LogPane) and focused.words:
+            focused.filter_by("")
+            return
+        if self.has_class("-expanded"):
             self._collapse()
-        elif overview is not None and self.view is overview and overview.disk_words:
-            self._clear_filter()
+        elif overview is not None and self.view is overview and overview.words:
+            overview.filter_by("")
         elif overview is not None and self.view is overview and overview.problems_only:
             self.action_problems()
         elif not self.playhead.live:
@@ -409,47 +417,53 @@ class MainScreen(Screen[None]):
     # -- filter --------------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        self._open_filter(self._words)
-        self.query_one("#filter", Input).focus()
+        log = next((pane for pane in (self.focused, self.view.expanded) if isinstance(pane, LogPane)), None)
+        target = log or (self.view if self.view.FILTER else self.overview)
+        if target is not None:
+            self._open_filter(target, target.words)
+            self.query_one("#filter", Input).focus()
 
-    @property
-    def _words(self) -> str:
-        overview = self.overview
-        if self.view.FILTER:
-            return self.view.words
-        return overview.disk_words if overview is not None else ""
-
-    def _open_filter(self, words: str) -> None:
+    def _open_filter(self, target: View | LogPane, words: str) -> None:
         field = self.query_one("#filter", Input)
-        field.placeholder = self.view.FILTER or DISK_FILTER
+        self._filtered = target
+        field.placeholder = target.FILTER
         field.value = words
         field.display = True
 
     def _close_filter(self) -> None:
+        self._filtered = None
         self.query_one("#filter", Input).display = False
 
     def _clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
+        """Show everything again, and give the focus back where it came from."""
+        target = self._filtered
+        if target is None:
+            return
         self._close_filter()
-        self._filter_by("")
+        target.filter_by("")
+        self._leave_filter(target)
 
-    def _filter_by(self, words: str) -> None:
-        if self.view.FILTER:
-            self.view.filter_by(words)
-        elif self.overview is not None:
-            self.overview.disk_words = words
-            self.refresh_view()
+    def _leave_filter(self, target: View | LogPane) -> None:
+        if isinstance(target, LogPane):
+            target.focus()
+        else:
+            self.view.focus_first()
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
-        if event.input.display and event.value != self._words:
-            self._filter_by(event.value)
+        target = self._filtered
+        if target is not None and event.value != target.words:
+            target.filter_by(event.value)
+            self.refresh_view()
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
+        target = self._filtered
+        if target is None:
+            return
         if not self.query_one("#filter", Input).value.strip():
             self._clear_filter()
-        self.view.focus_first()
+        self._leave_filter(target)
 
     def action_problems(self) -> None:
         overview = self.overview
@@ -479,7 +493,8 @@ class MainScreen(Screen[None]):
     def keep_table(self) -> None:
         """Remember order and columns of the table that is shown."""
         if (table := self.view.table) is not None:
-            self.state.keep_table(self.view_name, table.sort_column, table.sort_reverse, table.hidden)
+            order = [column.id for column in table.columns]
+            self.state.keep_table(self.view_name, table.sort_column, table.sort_reverse, table.hidden, order)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -500,6 +515,21 @@ class MainScreen(Screen[None]):
                 self.focused.action_last()
             return
         self.playhead.go_live()
+        self.refresh_view()
+
+    def action_goto(self) -> None:
+        self.post_message(Wanted("goto"))
+
+    def go_to(self, wanted: float) -> None:
+        """Show the moment nearest to a time in seconds since 1970, on every pane."""
+        scene = self.scene
+        if scene is None:
+            return
+        if self.player is not None:
+            self.playhead.go_live()
+            self.player.seek(self.player.place + wanted - scene.now)
+        else:
+            self.playhead.go_to(self.model, wanted)
         self.refresh_view()
 
     def action_record(self) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from usblkback_tui.engine.rates import Rates, together
+from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
 from usblkback_tui.ui.history import History
 from usblkback_tui.ui.moments import Moment, Moments
@@ -15,6 +15,8 @@ from usblkback_tui.ui.sampler import Sample
 from usblkback_tui.ui.scene import Scene
 
 KEPT_EVENTS = 1000
+AT_A_TIME = 24
+"""Tracks of the history brought up to date in a tick that measured nothing."""
 WINDOW = 10
 """Seconds that percentiles are taken over."""
 
@@ -49,22 +51,35 @@ class Model:
         if self.snapshot is not None and self.snapshot.started != sample.snapshot.started:
             self.events.clear()
             self.logged += 1
-            self.history = History()
-            self.moments.forget()
-            self.rates, self.total = {}, Rates()
+            self._forget()
         self.error = ""
         self.snapshot = sample.snapshot
         self.samples += 1
         self.events.extend(sample.events)
         self.logged += len(sample.events)
-        if sample.rates is not None:
+        if sample.past:
+            self._forget()
+        for one in (*sample.past, sample):
+            self._measure(one)
+        if sample.rates is None:
+            self.history.settle(None if sample.past else AT_A_TIME)
+
+    def _forget(self) -> None:
+        """Begin the past anew."""
+        self.history = History()
+        self.moments.forget()
+        self.rates, self.total = {}, Rates()
+
+    def _measure(self, sample: Sample) -> None:
+        """Take what was measured into the past, where something was."""
+        if sample.rates is not None and sample.snapshot is not None:
             ours = [disk.key for disk in sample.snapshot.disks]
             # Those who count for others do it once a second, so a look may come between two of their counts.
             before = {disk.key: self.rates[disk.key] for disk in sample.snapshot.foreign if disk.key in self.rates}
             self.rates = before | sample.rates
-            self.total = together(sample.rates[key] for key in ours if key in sample.rates)
+            self.total = sample.total
             present = ours + [disk.key for disk in sample.snapshot.foreign]
-            self.history.add(self.rates, present, sample.seconds, sample.heat, total=self.total)
+            self.history.add(self.rates, present, sample.seconds, sample.heat, total=self.total, warmth=sample.warmth)
             self.moments.add(sample.snapshot, self.history.seconds, self.rates, self.total)
 
     def fail(self, sentence: str) -> None:

@@ -8,6 +8,7 @@ the memory.  Packing is work, so it is done on the thread that takes the snapsho
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,16 @@ class Moments:
     def newest(self) -> Moment | None:
         """The last one."""
         return self._whole[-1] if self._whole else None
+
+    @property
+    def reach(self) -> float:
+        """Seconds between the oldest and the newest."""
+        return self._marks[-1].place - self._marks[0].place if self._marks else 0.0
+
+    def number_at(self, place: float) -> int:
+        """The number of the moment that was the newest at a ``Snapshot.monotonic``; of the oldest for one before."""
+        at = bisect_right(self._marks, place, key=lambda mark: mark.place)
+        return self._marks[max(at - 1, 0)].number if self._marks else 0
 
     def near(self, number: int) -> Moment | None:
         """The moment with this number, or the kept one next to it."""

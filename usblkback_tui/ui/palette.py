@@ -69,6 +69,7 @@ class Palette:
             "fresh": _ink(ground) + _ground(color["success"]),
             "letter": _ink(ground) + _ground(color["warning"]) + Style(bold=True),
             "slot": Style(reverse=True),
+            "found": _ink(color["warning"]) + Style(bold=True, underline=True),
             "tab": _ground(_toward(color["primary"], ground, 0.35)) + Style(bold=True),
             "alarm": _ink(ink if color["error"].brightness < 0.6 else ground)
             + _ground(color["error"])

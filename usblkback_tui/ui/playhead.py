@@ -47,6 +47,15 @@ class Playhead:
             return
         self.held, self.frozen = model.moments.near(at + by), False
 
+    def go_to(self, model: Model, wanted: float) -> None:
+        """Go to the moment at a time in seconds since 1970; beyond the newest is live."""
+        newest = model.moments.newest
+        if newest is None or wanted > newest.snapshot.time:
+            self.go_live()
+            return
+        place = newest.snapshot.monotonic - (newest.snapshot.time - wanted)
+        self.held, self.frozen = model.moments.near(model.moments.number_at(place)), False
+
     def go_live(self) -> None:
         """Show the newest moment again."""
         self.held, self.frozen = None, False

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from usblkback_tui.engine.rates import Rates
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, PendingAttach, Snapshot
 from usblkback_tui.ui import units
 from usblkback_tui.ui.foreign import foreign_view
 from usblkback_tui.ui.history import History, Track
+from usblkback_tui.ui.pending import pending_key, pending_view
 
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class DiskRow:
+class DiskRow(NamedTuple):
     """One row of the table.  ``rates`` is None until they were measured."""
 
     disk: DiskView
@@ -61,8 +62,9 @@ class Scene:
 
     @property
     def disks(self) -> tuple[DiskView, ...]:
-        """All disks, those of others last."""
-        return *self.snapshot.disks, *map(foreign_view, self.snapshot.foreign)
+        """All disks, then those of others and those that wait for their domain."""
+        snapshot = self.snapshot
+        return *snapshot.disks, *map(foreign_view, snapshot.foreign), *map(pending_view, snapshot.pending)
 
     @property
     def disk(self) -> DiskView | None:
@@ -71,7 +73,18 @@ class Scene:
             return None
         ours = self.snapshot.disk(self.selected)
         other = next((one for one in self.snapshot.foreign if one.key == self.selected), None)
-        return ours or (foreign_view(other) if other else None)
+        waits = self.pending
+        return ours or (foreign_view(other) if other else pending_view(waits) if waits else None)
+
+    @property
+    def pending(self) -> PendingAttach | None:
+        """What waits, where that is selected."""
+        return next((one for one in self.snapshot.pending if pending_key(one) == self.selected), None)
+
+    @property
+    def is_ours(self) -> bool:
+        """This engine serves the selected disk."""
+        return self.selected is not None and self.snapshot.disk(self.selected) is not None
 
     @property
     def is_foreign(self) -> bool:
@@ -107,7 +120,7 @@ class Scene:
         """All disks with their rates."""
         ours = [DiskRow(disk, self.rates.get(disk.key)) for disk in self.snapshot.disks]
         others = [DiskRow(foreign_view(disk), self.rates.get(disk.key), True) for disk in self.snapshot.foreign]
-        return ours + others
+        return ours + others + [DiskRow(pending_view(one), None) for one in self.snapshot.pending]
 
     def domain(self, domid: int | None) -> str:
         """The name of a domain, empty when nobody lists it."""

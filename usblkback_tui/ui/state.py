@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class TableState:
     sort: str = ""
     reverse: bool = False
     hidden: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    """Every column by its id; one it does not name comes after them."""
 
 
 @dataclass(slots=True)
@@ -44,9 +46,11 @@ class UiState:
     path: Path | None = None
     """Where it is kept; None keeps nothing."""
 
-    def keep_table(self, screen: str, sort: str, reverse: bool, hidden: Collection[str]) -> None:
+    def keep_table(
+        self, screen: str, sort: str, reverse: bool, hidden: Collection[str], order: Sequence[str] = ()
+    ) -> None:
         """Remember a table."""
-        self.tables[screen] = TableState(sort, reverse, tuple(sorted(hidden)))
+        self.tables[screen] = TableState(sort, reverse, tuple(sorted(hidden)), tuple(order))
 
     def keep_preset(self, name: str, values: dict[str, Any]) -> None:
         """Remember a filled-in form; the oldest goes when there are too many."""
@@ -98,10 +102,14 @@ def load_state(path: Path | None) -> UiState:
             setattr(state, name, data[name])
     tables, presets = data.get("tables"), data.get("presets")
     for screen, table in (tables if isinstance(tables, dict) else {}).items():
-        if isinstance(table, dict) and isinstance(table.get("sort"), str) and isinstance(table.get("hidden"), list):
-            hidden = tuple(one for one in table["hidden"] if isinstance(one, str))
-            state.tables[screen] = TableState(table["sort"], table.get("reverse") is True, hidden)
+        if isinstance(table, dict) and isinstance(table.get("sort"), str):
+            hidden, order = _texts(table.get("hidden")), _texts(table.get("order"))
+            state.tables[screen] = TableState(table["sort"], table.get("reverse") is True, hidden, order)
     for name, values in (presets if isinstance(presets, dict) else {}).items():
         if isinstance(values, dict):
             state.keep_preset(name, values)
     return state
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()

@@ -69,7 +69,7 @@ def plain(line: Line) -> str:
 
 def line_width(line: Line) -> int:
     """Terminal cells a line takes."""
-    return sum([cells(text) for text, _ in line])
+    return cells("".join([text for text, _ in line]))
 
 
 def wrap(text: str, width: int, style: str, rows: int) -> list[Line]:
@@ -97,18 +97,14 @@ def changed_cells(old: Line, new: Line) -> tuple[int, int | None] | None:
     """
     if old == new:
         return None
-    head = 0
-    for was, now in zip(old, new, strict=False):
-        if was != now:
-            break
+    head, most = 0, min(len(old), len(new))
+    while head < most and old[head] == new[head]:
         head += 1
-    first = line_width(new[:head])
-    width = line_width(new)
-    if line_width(old) != width:
-        return first, None
-    tail = 0
-    for was, now in zip(reversed(old[head:]), reversed(new[head:]), strict=False):
-        if was != now:
-            break
+    tail, most = 0, most - head
+    while tail < most and old[-1 - tail] == new[-1 - tail]:
         tail += 1
-    return first, width - line_width(new[len(new) - tail :])
+    first = line_width(new[:head])
+    width = line_width(new[head : len(new) - tail])
+    if line_width(old[head : len(old) - tail]) != width:
+        return first, None
+    return first, first + width

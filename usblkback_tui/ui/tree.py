@@ -45,7 +45,7 @@ def tree_nodes(scene: Scene) -> list[Node]:
     snapshot = scene.snapshot
     names = {domain.domid: domain.name for domain in snapshot.domains}
     by_domain: dict[int, list[DiskView]] = {}
-    for disk in sorted(scene.disks, key=lambda disk: disk.key):
+    for disk in sorted((disk for disk in scene.disks if disk.domid >= 0), key=lambda disk: disk.key):
         names.setdefault(disk.domid, disk.domain)
         by_domain.setdefault(disk.domid, []).append(disk)
     here = snapshot.domid

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.inspection import Permission, RequestView, RingSlots, SlotView, StoreNode
@@ -21,6 +21,7 @@ from usblkback_tui.engine.snapshot import (
     Histogram,
     KernelCounters,
     Latency,
+    PendingAttach,
     RingView,
     Severity,
     Snapshot,
@@ -91,8 +92,11 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.disks: tuple[DiskView, ...] = (a_disk(),)
+        self.pending: tuple[PendingAttach, ...] = ()
         self.log: list[Event] = []
         self.calls: list[tuple[object, ...]] = []
+        self.on_pending: Callable[[], None] | None = None
+        """What happens after a look at what waits, which no longer does then."""
         self.error: Exception | None = None
         self.hold = threading.Event()
         self.hold.set()
@@ -105,15 +109,18 @@ class FakeBackend:
     def snapshot(self) -> Snapshot:
         if self.error:
             raise self.error
-        domains = (DomainView(0, "Domain-0"), DomainView(3, "g3"))
+        domains = (DomainView(0, "Domain-0"), DomainView(3, "g3"), DomainView(4, "g1"), DomainView(5, "slow"))
         engine = EngineFacts(12.0, 812, 60.0, (ThreadFacts(813, "control", 0.25, 17),), 1.5, 17, 1 << 20, 9, 5, 100)
         foreign = (a_foreign_disk(),)
-        return Snapshot(1234.5, 12.5, "sim", 0, domains, self.disks, 64, 1000.0, foreign, engine, read_only=True)
+        pending, self.pending = self.pending, ()
+        if self.on_pending is not None and pending:
+            self.on_pending()
+        return Snapshot(1234.5, 12.5, "sim", 0, domains, self.disks, 64, 1000.0, foreign, engine, True, pending)
 
     def events(self, after: int) -> tuple[Event, ...]:
         return tuple(event for event in self.log if event.seq > after)
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         self.calls.append(("plan", request))
         if request.image == "/missing":
             raise UserError("image '/missing' is not there", fix="create it", key="image", value="/missing")
@@ -128,6 +135,14 @@ class FakeBackend:
             (("/local/a", "1"), ("/local/b", "")),
             offers=(("multi-queue-max-queues", "4"),),
         )
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        self.calls.append(("attach_later", request, seconds))
+        self.plan(request, later=True)
+        until = 1234.5 + seconds if seconds else None
+        one = PendingAttach(1, request.domain, request.vdev, 51728, request.image, request.mode, 1234.5, until)
+        self.pending = (one,)
+        return one
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
         self.calls.append(("attach", request, wait))

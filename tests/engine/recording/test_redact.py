@@ -13,14 +13,34 @@ from usblkback_tui.engine.control.codec import encode
 from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.lines import dump
 from usblkback_tui.engine.recording.redact import Redactor, _walk
-from usblkback_tui.engine.snapshot import DomainView, ForeignDisk, Health, Severity, Snapshot, StoreWrite
+from usblkback_tui.engine.snapshot import (
+    DomainView,
+    Finding,
+    ForeignDisk,
+    Health,
+    Party,
+    Severity,
+    Snapshot,
+    StoreKeys,
+    StoreWrite,
+)
 from usblkback_tui.protocol.states import XenbusState as S
 
 SECRET = "/srv/customers/acme corp/ledger.img"
 
 
 def made(text: str, *, image: str = SECRET, domain: str = "acme", sentence: str = "ok") -> Frame:
-    disk = a_disk(image=image, domain=domain, health=Health(Severity.WARNING, sentence))
+    finding = Finding(
+        "X", Severity.ERROR, 3, "xvdb", sentence, (("backend/params", image),), Party.OPERATOR, 0.0, (sentence,)
+    )
+    disk = a_disk(
+        image=image,
+        domain=domain,
+        health=Health(Severity.WARNING, sentence),
+        problem=sentence,
+        findings=(finding,),
+        keys=StoreKeys(back=(("params", f"aio:{image}"),), back_error=f"22 {sentence}"),
+    )
     shot = replace(snapshot(0.0, disk), domains=(DomainView(0, "Domain-0"), DomainView(3, domain)), foreign=())
     return Frame(0.0, shot, (event(1, text),))
 

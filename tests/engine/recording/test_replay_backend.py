@@ -199,3 +199,32 @@ def test_a_disk_that_came_with_another_engine_has_no_lead_in(tmp_path: Path) -> 
     replay.seek(1.0)
     assert replay.snapshot().time == other.time
     replay.close()
+
+
+def test_what_came_before_a_jump_can_be_read(replay: ReplayBackend, clock: Clock) -> None:
+    assert list(replay.past(replay.snapshot(), 900.0)) == []
+    replay.pause()
+    replay.seek(42.0)
+    first = replay.snapshot()  # the frame before the place
+    now = replay.snapshot()
+    past = list(replay.past(now, 900.0))
+    assert [one.monotonic for one in past] == [one.monotonic for one in WANTED[:40]]
+    assert {one.started for one in past} == {now.started} == {first.started}
+    assert between(past[-1], now)[DISK].reads > 0
+    assert [one.monotonic for one in replay.past(now, 5.0)] == [one.monotonic for one in WANTED[35:40]]
+    reading = replay.past(now, 900.0)
+    next(reading)
+    replay.seek(10.0)
+    assert list(reading) == []
+
+
+def test_the_past_begins_with_the_engine_that_is_shown(tmp_path: Path, clock: Clock) -> None:
+    made = list(frames(20, begin=0.0))
+    again = [replace(f, snapshot=replace(f.snapshot, started=f.snapshot.started + 99)) for f in made[12:]]
+    write(tmp_path / "two", [*made[:12], *again])
+    replay = ReplayBackend(tmp_path / "two", clock=clock)
+    replay.pause()
+    replay.seek(18.0)
+    replay.snapshot()
+    assert len(list(replay.past(replay.snapshot(), 900.0))) == 6
+    replay.close()

@@ -19,7 +19,7 @@ from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.control.codec import CodecError, decode, encode
 from usblkback_tui.engine.control.wire import MAX_REPLY, VERSION, Lines, WireError, peer_of
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, PendingAttach, Snapshot
 from usblkback_tui.protocol.errors import UserError
 
 T = TypeVar("T")
@@ -61,13 +61,18 @@ class RemoteBackend:
         """See Backend."""
         return self._ask(tuple[Event, ...], "events", {"after": after})
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """See Backend."""
-        return self._ask(AttachPlan, "plan", _attach_args(request), wait=GRACE)
+        args = _attach_args(request) | ({"later": True} if later else {})
+        return self._ask(AttachPlan, "plan", args, wait=GRACE)
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
         """See Backend."""
         return self._ask(DiskView, "attach", {**_attach_args(request), "wait": wait}, wait=wait + GRACE)
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
+        """See Backend."""
+        return self._ask(PendingAttach, "attach_later", {**_attach_args(request), "wait": seconds}, wait=GRACE)
 
     def resize(self, domain: str, vdev: str, sectors: int | None = None) -> DiskView:
         """See Backend."""

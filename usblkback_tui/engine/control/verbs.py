@@ -43,7 +43,7 @@ class WatchArgs:
 
 @dataclass(frozen=True, slots=True)
 class AttachArgs:
-    """``attach``, and ``plan``, which has no use for ``wait`` seconds."""
+    """``attach``, ``attach_later`` and ``plan``, which has no use for ``wait`` seconds."""
 
     domain: str
     image: str
@@ -51,6 +51,8 @@ class AttachArgs:
     mode: str = "w"
     wait: float = 0.0
     options: DiskOptions = field(default_factory=DiskOptions)
+    later: bool = False
+    """Of a ``plan``: the domain need not be there."""
 
     @property
     def request(self) -> AttachRequest:
@@ -146,6 +148,11 @@ def _attach(backend: Backend, args: AttachArgs) -> Any:
     return encode(backend.attach(args.request, wait=args.wait))
 
 
+def _attach_later(backend: Backend, args: AttachArgs) -> Any:
+    _check_wait(args.wait)
+    return encode(backend.attach_later(args.request, args.wait))
+
+
 def _detach(backend: Backend, args: DetachArgs) -> None:
     _check_wait(args.wait)
     backend.detach(args.domain, args.vdev, force=args.force, wait=args.wait)
@@ -160,8 +167,9 @@ VERBS: dict[str, tuple[type[Any], Callable[[Backend, Any], Any]]] = {
     "status": (NoArgs, _status),
     "snapshot": (NoArgs, lambda backend, _: encode(backend.snapshot())),
     "events": (EventsArgs, lambda backend, args: encode(backend.events(args.after))),
-    "plan": (AttachArgs, lambda backend, args: encode(backend.plan(args.request))),
+    "plan": (AttachArgs, lambda backend, args: encode(backend.plan(args.request, later=args.later))),
     "attach": (AttachArgs, _attach),
+    "attach_later": (AttachArgs, _attach_later),
     "resize": (
         ResizeArgs,
         lambda backend, args: encode(backend.resize(args.domain, args.vdev, args.sectors)),

@@ -27,6 +27,12 @@
 #ifndef IORING_SETUP_COOP_TASKRUN
 #define IORING_SETUP_COOP_TASKRUN (1u << 8)
 #endif
+#ifndef IORING_SETUP_TASKRUN_FLAG
+#define IORING_SETUP_TASKRUN_FLAG (1u << 9)
+#endif
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1u << 2)
+#endif
 
 /* user_data of what is no request; requests are aligned, so their addresses are none of these */
 enum { TAG_STOP = 1, TAG_CHANNEL = 2, TAG_DISARM = 3 };
@@ -43,7 +49,7 @@ struct io_uring {
 	void *rings;
 	size_t rings_size;
 	struct io_uring_sqe *sqes;
-	uint32_t *sq_head, *sq_tail, *sq_array, sq_mask;
+	uint32_t *sq_tail, *sq_flags, *sq_array, sq_mask;
 	uint32_t *cq_head, *cq_tail, cq_mask;
 	struct io_uring_cqe *cqes;
 };
@@ -215,6 +221,18 @@ static struct usblk_req *reap(struct usblk_io *io, int *error)
 	return req;
 }
 
+/* What the kernel has finished it tells only when it is entered, and asks for that. */
+static bool ready(struct usblk_io *io)
+{
+	struct io_uring *u = (struct io_uring *)io;
+
+	if (u->done)
+		return true;
+	if (__atomic_load_n(u->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN)
+		syscall(__NR_io_uring_enter, u->fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+	return *u->cq_head != __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE);
+}
+
 /* sleeping -------------------------------------------------------------------------------------------------------- */
 
 static void arm(struct io_uring *u, int wake, int fd, uint64_t tag)
@@ -315,7 +333,7 @@ static bool map_rings(struct io_uring *u, const struct io_uring_params *p)
 	if (!u->rings || !u->sqes)
 		return false;
 	rings = u->rings;
-	u->sq_head = (uint32_t *)(rings + p->sq_off.head);
+	u->sq_flags = (uint32_t *)(rings + p->sq_off.flags);
 	u->sq_tail = (uint32_t *)(rings + p->sq_off.tail);
 	u->sq_mask = *(uint32_t *)(rings + p->sq_off.ring_mask);
 	u->sq_array = (uint32_t *)(rings + p->sq_off.array);
@@ -330,7 +348,7 @@ static bool map_rings(struct io_uring *u, const struct io_uring_params *p)
 struct usblk_io *usblk_io_uring_create(const struct usblk_vbd *vbd)
 {
 	struct io_uring *u = calloc(1, sizeof(*u));
-	struct io_uring_params params = { .flags = IORING_SETUP_COOP_TASKRUN };
+	struct io_uring_params params = { .flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG };
 	int32_t image_fd = vbd->config.image_fd;
 
 	if (!u)
@@ -345,7 +363,7 @@ struct usblk_io *usblk_io_uring_create(const struct usblk_vbd *vbd)
 		return NULL;
 	}
 	u->io = (struct usblk_io){ .kind = USBLK_IO_URING, .depth = DEPTH, .fd = -1, .submit = submit, .kick = kick,
-				   .reap = reap, .wait = wait, .destroy = destroy };
+				   .reap = reap, .ready = ready, .wait = wait, .destroy = destroy };
 	u->vbd = vbd;
 	u->done_end = &u->done;
 	if (!map_rings(u, &params)) {

@@ -287,6 +287,13 @@ static bool arm(struct usblk_ring *ring)
 	return read_req_prod(ring) != ring->req_cons;
 }
 
+static bool has_work(struct usblk_ring *ring)
+{
+	if (has_room(ring) && read_req_prod(ring) != ring->req_cons)
+		return true;
+	return ring->io->fd >= 0 && ring->io->ready(ring->io);
+}
+
 /* Look for more work for a while before going to sleep. */
 static bool poll_ring(struct usblk_ring *ring)
 {
@@ -301,7 +308,7 @@ static bool poll_ring(struct usblk_ring *ring)
 		uint64_t before = now;
 
 		for (int i = 0; i < 32; i++) {
-			if (read_req_prod(ring) != ring->req_cons || stop_asked(ring)) {
+			if (has_work(ring) || stop_asked(ring)) {
 				stat_add(&ring->log.stats.poll_hits, 1);
 				return true;
 			}
@@ -374,8 +381,8 @@ int usblk_ring_run(struct usblk_ring *ring)
 	bool woken = false;
 
 	for (;;) {
+		uint64_t answered = ring->log.stats.responses, slept;
 		int64_t taken = drain(ring);
-		uint64_t slept;
 		int wake;
 
 		if (taken < 0)
@@ -391,7 +398,7 @@ int usblk_ring_run(struct usblk_ring *ring)
 		}
 		if (__atomic_exchange_n(&ring->trimming, 0, __ATOMIC_RELAXED))
 			usblk_grants_trim(ring->grants);
-		if (taken && ring->io->fd < 0 && poll_ring(ring))
+		if ((taken || ring->log.stats.responses != answered) && poll_ring(ring))
 			continue;
 		if (has_room(ring) && !stop_asked(ring) && arm(ring))
 			continue;
@@ -408,8 +415,9 @@ int usblk_ring_run(struct usblk_ring *ring)
 		if (wake & USBLK_WAKE_CHANNEL) {
 			stat_add(&ring->log.stats.wakeups, 1);
 			woken = true;
-			usblk_poller_slept(&ring->poller, slept, usblk_now_ns());
 		}
+		if (wake & (USBLK_WAKE_CHANNEL | USBLK_WAKE_IO))
+			usblk_poller_slept(&ring->poller, slept, usblk_now_ns());
 	}
 }
 

@@ -130,6 +130,7 @@ struct usblk_io {
 	int (*submit)(struct usblk_io *io, struct usblk_req *req);
 	void (*kick)(struct usblk_io *io);
 	struct usblk_req *(*reap)(struct usblk_io *io, int *error);
+	bool (*ready)(struct usblk_io *io);	/* whether reap() has something now; only asked while something is under way */
 	/* kick and sleep while something is under way: a set of usblk_wake, or -1; NULL: usblk_wait() does it */
 	int (*wait)(struct usblk_io *io, int stop_fd, int channel_fd);
 	void (*destroy)(struct usblk_io *io);

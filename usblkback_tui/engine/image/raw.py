@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from usblkback_tui.engine.image import blockdev, locks
+from usblkback_tui.engine.image import blockdev, locks, signatures
 from usblkback_tui.engine.image.blockdev import DiscardLimits
 from usblkback_tui.engine.image.holes import hole_limits
 from usblkback_tui.engine.image.sizes import SECTOR, size_problem
@@ -46,6 +46,8 @@ class RawImage:
     """Who else has it locked for reading; only without ``writable``."""
     direct: bool = False
     """Opened with O_DIRECT."""
+    table_sector_size: int = 0
+    """The sector size that its partition table was written for; 0: it has none, or it could not be read."""
     _descriptor: _Descriptor = field(default_factory=lambda: _Descriptor(-1), repr=False, compare=False)
 
     @property
@@ -194,8 +196,16 @@ def _facts(path: str, fd: int, writable: bool, is_block: bool, sharers: tuple[lo
         logical_sector_size=logical,
         physical_sector_size=max(logical, physical),
         sharers=sharers,
+        table_sector_size=_table_sector_size(fd, size),
         _descriptor=_Descriptor(fd),
     )
+
+
+def _table_sector_size(fd: int, size: int) -> int:
+    try:
+        return signatures.read(fd, size).table_sector_size
+    except OSError:
+        return 0  # a hint that is not worth refusing an image
 
 
 def sector_problem(sectors: int, sector_size: int, path: str) -> UserError | None:

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from usblkback_tui.engine.recording.frame import Frame
-from usblkback_tui.engine.snapshot import DiskView, ForeignDisk, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, ForeignDisk, PendingAttach, Snapshot
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Redactor:
     def learn(self, snapshot: Snapshot) -> None:
         """Take in paths and names; :meth:`frame` does so too, but what comes later may be spoken of before."""
         before = len(self._images), len(self._domains)
-        seen: tuple[DiskView | ForeignDisk, ...] = snapshot.disks + snapshot.foreign
+        seen: tuple[DiskView | ForeignDisk | PendingAttach, ...] = snapshot.disks + snapshot.foreign + snapshot.pending
         for disk in seen:
             self._image(disk.image)
             self._domain(disk.domain)

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -20,10 +20,12 @@ from usblkback_tui.engine.api import AttachPlan, AttachRequest
 from usblkback_tui.engine.inspection import RequestView, RingSlots, StoreNode
 from usblkback_tui.engine.recording.frame import Frame
 from usblkback_tui.engine.recording.reader import Recording
-from usblkback_tui.engine.snapshot import DiskView, Event, Snapshot
+from usblkback_tui.engine.snapshot import DiskView, Event, PendingAttach, Snapshot
 from usblkback_tui.protocol.errors import UserError
 
 MIN_SPEED, MAX_SPEED = 0.1, 100.0
+APART = 0.95
+"""Seconds between two frames that are compared, at least."""
 KEPT_EVENTS = 2000
 KEPT_REQUESTS = 1024
 """Of each disk."""
@@ -145,8 +147,33 @@ class ReplayBackend:
             number = self._recording.number_at(self._now())
             before = self._before(number) if self._lead_in else None
             self._lead_in = False
-            snapshot = (before or self._recording.frame(number)).snapshot
-            return replace(snapshot, started=snapshot.started + self._jumps * 1e-5, read_only=True)
+            return self._dated((before or self._recording.frame(number)).snapshot)
+
+    def past(self, until: Snapshot, seconds: float) -> Iterator[Snapshot]:
+        """What came before ``until``, a snapshot handed out since the last jump: oldest first, about a second apart.
+
+        As far back as the same engine was recorded and ``seconds`` reach; ends early when somebody jumps meanwhile.
+        """
+        with self._lock:
+            jumps, recording = self._jumps, self._recording
+            end = recording.number_at(self._now())
+            number = recording.number_at(recording.frame(end).at - seconds)
+        last: float | None = None
+        while number < end:
+            with self._lock:  # taken for each frame: who asks for the place must not wait for minutes of recording
+                if self._jumps != jumps:
+                    return
+                snapshot = self._dated(recording.frame(number).snapshot)
+            number += 1
+            if snapshot.started != until.started or snapshot.monotonic > until.monotonic - APART:
+                continue
+            if last is None or snapshot.monotonic - last >= APART:
+                last = snapshot.monotonic
+                yield snapshot
+
+    def _dated(self, snapshot: Snapshot) -> Snapshot:
+        """Of another engine after each jump."""
+        return replace(snapshot, started=snapshot.started + self._jumps * 1e-5, read_only=True)
 
     def _before(self, number: int) -> Frame | None:
         """A frame of the same engine to compare frame ``number`` with, about a second older."""
@@ -155,7 +182,7 @@ class ReplayBackend:
             before = self._recording.frame(earlier)
             if before.snapshot.started != frame.snapshot.started:
                 break
-            if frame.snapshot.monotonic - before.snapshot.monotonic >= 0.95:
+            if frame.snapshot.monotonic - before.snapshot.monotonic >= APART:
                 return before
         return None
 
@@ -186,11 +213,15 @@ class ReplayBackend:
                 kept.extend(one.requests)
         self._traced_to = number
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         """Not here."""
         _refuse()
 
     def attach(self, request: AttachRequest, wait: float = 0.0) -> DiskView:
+        """Not here."""
+        _refuse()
+
+    def attach_later(self, request: AttachRequest, seconds: float = 0.0) -> PendingAttach:
         """Not here."""
         _refuse()
 

@@ -17,7 +17,7 @@ MAX_SLOTS = 65536
 
 def problem_of(snapshot: Snapshot, known: Snapshot | None = None) -> str:
     """Why nobody can have recorded this, or nothing; what it shares with ``known`` was looked at before."""
-    count = len(snapshot.disks) + len(snapshot.foreign)
+    count = len(snapshot.disks) + len(snapshot.foreign) + len(snapshot.pending)
     if count > MAX_DISKS or len(snapshot.domains) > MAX_DOMAINS:
         return f"it has {count} disks of {len(snapshot.domains)} domains"
     before = set(map(id, known.disks)) if known else set()

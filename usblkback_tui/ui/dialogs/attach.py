@@ -23,6 +23,7 @@ from usblkback_tui.ui import units
 from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.dialogs.base import Dialog, say, sentence
 from usblkback_tui.ui.dialogs.options import OptionFields
+from usblkback_tui.ui.explained import explained_lines
 from usblkback_tui.ui.handshake import handshake_lines
 from usblkback_tui.ui.lines import LineView
 from usblkback_tui.ui.model import Model
@@ -37,6 +38,8 @@ DEBOUNCE = 0.2
 """Seconds without a key before the form is checked."""
 _KEYS = 18
 """Cells of a key in the preview."""
+LATER = -1
+"""In place of a domid: a domain that is not there yet."""
 MODES = (("read-write", "w"), ("read-only", "r"))
 
 Key = tuple[int, int]
@@ -94,10 +97,16 @@ class AttachDialog(Dialog[None]):
                         yield Select[str](names, prompt="as it was attached before", id="preset", compact=True)
                 with Horizontal(classes="field"):
                     yield Label("Domain")
-                    if self._first is None:
-                        yield Select[int](domains, prompt="no guest is running", id="domain", compact=True)
-                    else:
-                        yield Select[int](domains, value=self._first, allow_blank=False, id="domain", compact=True)
+                    yield Select[int](
+                        [*domains, ("another one, as soon as it appears", LATER)],
+                        value=LATER if self._first is None else self._first,
+                        allow_blank=False,
+                        id="domain",
+                        compact=True,
+                    )
+                with Horizontal(classes="field", id="named"):
+                    yield Label("Name")
+                    yield Input(placeholder="the name it will have", id="name", compact=True)
                 yield Static("", id="domain-note", classes="note")
                 with Horizontal(classes="field"):
                     yield Label("Image")
@@ -124,28 +133,40 @@ class AttachDialog(Dialog[None]):
         self._preview([])
         self.show_completion(Completion(""))
         self._hints()
+        self.query_one("#named").display = self._first is None
         if self._first is None:
-            say(self._note("domain"), "No guest is running; start one first.", "error")
-            self.query_one("#cancel").focus()
-            return
-        self.query_one("#image").focus()
-        self._suggest_vdev(self._first)
+            say(self._note("domain"), "No guest is running: the disk can wait for one.")
+            self.query_one("#name").focus()
+        else:
+            self.query_one("#image").focus()
+        self._suggest_vdev(LATER if self._first is None else self._first)
 
     # -- the form ------------------------------------------------------------------------------------------------
 
     @property
     def request(self) -> AttachRequest | None:
         """What is asked for now; None without a domain.  Raises UserError for an option that cannot be."""
-        domid = self.query_one("#domain", Select).value
-        if not isinstance(domid, int):
+        domain = self.query_one("#name", Input).value.strip() if self.later else str(self._domid)
+        if not domain:
             return None
         return AttachRequest(
-            domain=str(domid),
+            domain=domain,
             image=self.query_one("#image", Input).value.strip(),
             vdev=self.query_one("#vdev", Input).value.strip(),
             mode=str(self.query_one("#mode", Select).value),
             options=self.query_one(OptionFields).options,
         )
+
+    @property
+    def _domid(self) -> int:
+        value = self.query_one("#domain", Select).value
+        assert isinstance(value, int)
+        return value
+
+    @property
+    def later(self) -> bool:
+        """The domain is one that is waited for."""
+        return self._domid == LATER
 
     @on(Select.Changed, "#preset")
     def _preset_chosen(self, event: Select.Changed) -> None:
@@ -178,7 +199,7 @@ class AttachDialog(Dialog[None]):
         if field.value and field.value != self._suggested_vdev:
             return
         try:
-            name = await in_thread(lambda: self.backend.next_vdev(str(domid)))
+            name = "xvdb" if domid == LATER else await in_thread(lambda: self.backend.next_vdev(str(domid)))
         except Exception as error:
             self._refused(error)
             return
@@ -188,6 +209,7 @@ class AttachDialog(Dialog[None]):
     @on(Select.Changed, "#domain")
     def _domain_changed(self, event: Select.Changed) -> None:
         if isinstance(event.value, int):
+            self.query_one("#named").display = self.later
             self._suggest_vdev(event.value)
 
     @on(Input.Changed)
@@ -219,7 +241,8 @@ class AttachDialog(Dialog[None]):
             self._preview([])
             return
         try:
-            plan = await in_thread(lambda: self.backend.plan(request))
+            later = self.later
+            plan = await in_thread(lambda: self.backend.plan(request, later=later))
         except Exception as error:
             self._refused(error)
             return
@@ -244,12 +267,13 @@ class AttachDialog(Dialog[None]):
 
     def _accepted(self, plan: AttachPlan) -> None:
         say(self.query_one("#status", Static), "")
-        say(self._note("domain"), "")
+        say(self._note("domain"), "not there yet: the engine waits for it" if plan.domid < 0 else "")
         say(self._note("image"), _size(plan), "good")
         say(self._note("vdev"), f"devid {plan.devid}", "good")
         say(self._note("mode"), "")
         self.query_one("#go", Button).disabled = False
-        self._preview([*write_lines(plan), *offer_lines(plan)], f"writes {len(plan.writes)} keys to xenstore")
+        title = f"writes {len(plan.writes)} keys to xenstore" if plan.writes else "when it appears"
+        self._preview([*explained_lines(plan), *write_lines(plan), *offer_lines(plan)], title)
 
     def _preview(self, lines: list[Line], title: str = "") -> None:
         preview = self.query_one("#preview", LineView)
@@ -275,6 +299,9 @@ class AttachDialog(Dialog[None]):
         if request is None:
             return
         self.query_one("#go", Button).disabled = True
+        if self.later:
+            await self._attach_later(request)
+            return
         say(self.query_one("#status", Static), "Attaching…")
         try:
             disk = await in_thread(lambda: self.backend.attach(request))
@@ -284,6 +311,17 @@ class AttachDialog(Dialog[None]):
             return
         self._keep_preset(request)
         self._attached(disk)
+
+    async def _attach_later(self, request: AttachRequest) -> None:
+        try:
+            waits = await in_thread(lambda: self.backend.attach_later(request))
+        except Exception as error:
+            self._refused(error)
+            self.query_one("#go", Button).disabled = False
+            return
+        self._keep_preset(request)
+        self.app.notify(f"{clean(waits.title)} waits for its domain; d on its row takes it back.", markup=False)
+        self.dismiss(None)
 
     def _attached(self, disk: DiskView) -> None:
         self._key, self._title = disk.key, clean(disk.title)

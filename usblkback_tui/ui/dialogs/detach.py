@@ -12,13 +12,47 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from usblkback_tui.engine.api import Backend
-from usblkback_tui.engine.snapshot import DiskView
+from usblkback_tui.engine.snapshot import DiskView, PendingAttach
 from usblkback_tui.protocol.states import XenbusState
 from usblkback_tui.ui import units
 from usblkback_tui.ui.background import in_thread
 from usblkback_tui.ui.dialogs.base import Dialog, say, sentence
 from usblkback_tui.ui.model import Model
 from usblkback_tui.ui.text import clean
+
+
+class TakeBackDialog(Dialog[None]):
+    """Asks whether to wait no longer for a domain."""
+
+    AUTO_FOCUS = "#cancel"
+
+    def __init__(self, backend: Backend, waits: PendingAttach) -> None:
+        super().__init__()
+        self.backend = backend
+        self.waits = waits
+
+    def compose(self) -> ComposeResult:
+        one = self.waits
+        with self.box(f"Wait no longer for domain {clean(one.domain)}?", "detach"):
+            text = f"{clean(one.image)} would be its {one.vdev} as soon as it appears. Nothing was written yet."
+            yield Static(Content(text), classes="prose")
+            yield Static("", id="status", classes="prose")
+            with Horizontal(classes="buttons"):
+                yield Button("Wait no longer", id="go", variant="warning", compact=True)
+                yield Button("Go on waiting", id="cancel", compact=True)
+
+    @on(Button.Pressed, "#go")
+    @work(exclusive=True, exit_on_error=False, group="detach")
+    async def take_back(self) -> None:
+        """Do it."""
+        one = self.waits
+        try:
+            await in_thread(lambda: self.backend.detach(one.domain, one.vdev))
+        except Exception as error:
+            say(self.query_one("#status", Static), sentence(error), "error")
+            return
+        self.app.notify(f"{clean(one.title)} is waited for no longer.", markup=False)
+        self.dismiss(None)
 
 
 class DetachDialog(Dialog[bool]):

@@ -32,9 +32,17 @@ class QuitDialog(Dialog[None]):
     """Ends the app, or stays open with what did not work."""
 
     def __init__(
-        self, backend: Backend, disks: Sequence[DiskView], seconds: float, hand_over: Callable[[], None] | None
+        self,
+        backend: Backend,
+        disks: Sequence[DiskView],
+        seconds: float,
+        hand_over: Callable[[], None] | None,
+        *,
+        waiting: int = 0,
     ) -> None:
+        """``waiting``: so many attaches wait for their domain, which ends with the engine."""
         super().__init__()
+        self.waiting = waiting
         self.backend = backend
         self.disks = list(disks)
         self.seconds = seconds
@@ -45,14 +53,20 @@ class QuitDialog(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         count = len(self.disks)
-        with self.box(f"Quit with {count} disk{'s' * (count != 1)} attached?", "quit"):
+        attached = f"{count} disk{'s' * (count != 1)} attached"
+        with self.box(f"Quit with {attached if count else f'{self.waiting} waiting'}?", "quit"):
             yield Static(Content(self._what()), classes="prose", id="what")
             yield LineView(id="quit-disks")
             yield Static("", id="status", classes="prose")
             with Horizontal(classes="buttons"):
                 yield Button("Detach all and quit", id="detach-all", variant="warning", compact=True)
-                if self.hand_over is not None:
-                    yield Button("Hand over and quit", id="hand-over", variant="primary", compact=True)
+                yield Button(
+                    "Hand over and quit",
+                    id="hand-over",
+                    variant="primary",
+                    compact=True,
+                    disabled=self.hand_over is None,
+                )
                 yield Button("Quit at once", id="at-once", variant="error", compact=True)
                 yield Button("Stay", id="stay", compact=True)
 
@@ -67,9 +81,14 @@ class QuitDialog(Dialog[None]):
             "The guests use these disks through this program. Detaching asks each guest to let go and gives it "
             f"{units.elapsed(self.seconds)}."
         )
+        if self.waiting:
+            text += f" {self.waiting} more that wait for their domain are forgotten."
         if self.hand_over is not None:
-            text += " Handing over leaves them attached, served by an engine without a screen."
-        return text
+            return text + " Handing over leaves them attached, served by an engine without a screen."
+        return (
+            f"{text}\n\nHanding over to an engine without a screen is not possible yet: it would have to take over "
+            "rings that are in use. With usblkback-tui serve and connect the screen can go while the disks stay."
+        )
 
     def show_model(self, model: Model) -> None:
         """A tick: where each of them is."""
@@ -171,5 +190,5 @@ class QuitDialog(Dialog[None]):
         self.query_one("#stay").focus()
 
     def _allow(self, yes: bool) -> None:
-        for button in self.query("#detach-all, #hand-over").results(Button):
-            button.disabled = not yes
+        self.query_one("#detach-all", Button).disabled = not yes
+        self.query_one("#hand-over", Button).disabled = not yes or self.hand_over is None

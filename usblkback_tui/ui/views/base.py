@@ -40,13 +40,18 @@ class Pane(LineView):
         title: Callable[[Scene], str],
         made_of: Callable[[Scene], object],
         follow: bool = False,
+        patient: bool = False,
     ) -> None:
-        """``draw`` gets the width and the height of the pane; ``made_of`` says all that its lines depend on."""
+        """``draw`` gets the width and the height of the pane; ``made_of`` says all that its lines depend on.
+
+        ``patient``: drawing is much work and may come a tick late, see :meth:`View.tick`.
+        """
         super().__init__(id=id, follow=follow)
         self._draw = draw
         self._title = title
         self._depends = made_of
         self._made_of: object = None
+        self.patient = patient
         self._scene: Scene | None = None
         self.drawn = 0
         """How often the lines were made."""
@@ -56,21 +61,22 @@ class Pane(LineView):
         """What is shown."""
         return self._scene
 
-    def show_scene(self, scene: Scene) -> None:
-        """Draw what is new."""
+    def show_scene(self, scene: Scene) -> bool:
+        """Draw what is new; whether there was something."""
         self._scene = scene
         width, height = self.size
         if width == 0 or height == 0:
-            return
+            return False
         title = self._title(scene)
         if self.border_title != title:
             self.border_title = title
         made_of = self._depends(scene), width, height
         if made_of == self._made_of:
-            return
+            return False
         self._made_of = made_of
         self.drawn += 1
         self.show(self._draw(scene, width, height))
+        return True
 
     def redraw(self) -> None:
         """Draw again although the scene is the same: a cursor moved."""
@@ -91,7 +97,7 @@ class View(Vertical):
     FIRST: ClassVar[str] = ""
     """Selector of the pane that has the focus first."""
     FILTER: ClassVar[str] = ""
-    """What its own filter is for, said in the empty field; without one the filter is that of the disks."""
+    """What its own filter is for, said in the empty field; a screen without one has that of the disks."""
 
     LOOK_SECONDS: ClassVar[float] = 0.2
     """How long a look is good for, at least."""
@@ -101,16 +107,41 @@ class View(Vertical):
         self.scene: Scene | None = None
         self.words = ""
         """Its own filter."""
+        self._panes: list[Pane] = []
+        """Its panes, which are there from the beginning on; those that were drawn last come last."""
+        self._in_turn = False
+        self._busy = False
+        """This tick has enough to do without the panes that are much work."""
         self.expanded: Widget | None = None
         """The pane that has the whole screen."""
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
     def show_scene(self, scene: Scene) -> None:
-        """A tick."""
+        """Draw what is new."""
         self.scene = scene
-        for pane in self.query(Pane):
-            pane.show_scene(scene)
+        if not self._panes:
+            self._panes = list(self.query(Pane))
+        drawn: Pane | None = None
+        for pane in self._panes:
+            if pane.patient and self._in_turn and (drawn or self._busy):
+                continue
+            if pane.show_scene(scene) and pane.patient:
+                drawn = pane
+        if drawn is not None:
+            self._panes.remove(drawn)
+            self._panes.append(drawn)
+
+    def tick(self, scene: Scene) -> None:
+        """The same for a moment that came by itself, not because somebody waits for it.
+
+        Of the panes that are much work one is drawn at a time, so that no tick has to draw all of them.
+        """
+        self._in_turn = True
+        try:
+            self.show_scene(scene)
+        finally:
+            self._in_turn = False
 
     def filter_by(self, words: str) -> None:
         """The operator typed a filter for this screen."""

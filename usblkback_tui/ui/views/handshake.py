@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from usblkback_tui.ui.actions import bindings
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui.diagnosis import diagnosis_lines
+from usblkback_tui.ui.handshake import handshake_lines, lanes_made_of
 from usblkback_tui.ui.scene import Scene
 from usblkback_tui.ui.sequence import HEAD, sequence_lines, step_lines, steps_of
 from usblkback_tui.ui.text import Line
@@ -60,7 +61,7 @@ class SequencePane(Pane):
 
 
 class HandshakeView(View):
-    """Lanes above, steps below, and the step under the cursor in full."""
+    """Lanes above, what is wrong if anything is, steps below, and the step under the cursor in full."""
 
     NAME = "handshake"
     TITLE = "Handshake"
@@ -77,11 +78,13 @@ class HandshakeView(View):
             "swim",
             of_disk(self._lanes, "handshake"),
             title=disk_title("Handshake"),
-            made_of=lambda scene: (
-                scene.disk,
-                moment_shown(scene.disk, scene.now) if scene.disk else 0,
-                self.step if self._chosen else None,
-            ),
+            made_of=lambda scene: (lanes_made_of(scene.disk, scene.now), self.step if self._chosen else None),
+        )
+        yield Pane(
+            "diagnosis",
+            of_disk(self._diagnosis, "diagnosis"),
+            title=lambda scene: "Diagnosis",
+            made_of=lambda scene: scene.disk and scene.disk.findings,
         )
         yield SequencePane(
             "steps",
@@ -95,6 +98,10 @@ class HandshakeView(View):
             title=lambda scene: "Step",
             made_of=lambda scene: (scene.disk and (scene.disk.transitions, scene.disk.writes), self.step),
         )
+
+    def show_scene(self, scene: Scene) -> None:
+        self.set_class(bool(scene.disk and scene.disk.findings), "-ill")
+        super().show_scene(scene)
 
     @property
     def step(self) -> int | None:
@@ -132,6 +139,10 @@ class HandshakeView(View):
         assert scene.disk is not None
         step = self.step if self._chosen else None
         return handshake_lines(scene.disk, scene.now, width, height, store=True, step=step)
+
+    def _diagnosis(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
+        assert scene.disk is not None
+        return diagnosis_lines(scene.disk, width)
 
     def _steps(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         assert scene.disk is not None

@@ -75,14 +75,15 @@ class LatencyView(View):
         self.level = 0
 
     def compose(self) -> ComposeResult:
-        yield TimePane("heat", self._heat, title=self._heat_title, made_of=self._made_of)
+        yield TimePane("heat", self._heat, title=self._heat_title, made_of=self._made_of, patient=True)
         yield Pane(
             "percentiles",
             of_disk(self._percentiles, "percentiles"),
             title=lambda scene: f"Percentiles · {clean(scene.disk.title) if scene.disk else 'no disk'}",
-            made_of=lambda scene: (scene.disk and scene.disk.latency, scene.window and id(scene.window)),
+            made_of=self._percentiles_of,
+            patient=True,
         )
-        yield ChartsPane("timecharts", self._charts, title=self._charts_title, made_of=self._made_of)
+        yield ChartsPane("timecharts", self._charts, title=self._charts_title, made_of=self._made_of, patient=True)
 
     def _key(self, scene: Scene) -> tuple[int, int] | None:
         return None if self.all_disks or scene.disk is None else scene.disk.key
@@ -120,6 +121,11 @@ class LatencyView(View):
         assert disk is not None
         before = scene.window.disk(disk.key) if scene.window else None
         return percentile_lines(disk, before, scene.window_seconds, width)
+
+    def _percentiles_of(self, scene: Scene) -> object:
+        """Once a second, as soon as something was measured."""
+        disk = scene.disk
+        return disk and (disk.key, scene.second or disk.latency, id(scene.window), scene.end)
 
     def _charts(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         third = (width - 4) // 3

@@ -14,11 +14,12 @@ from usblkback_tui.ui import charts
 from usblkback_tui.ui.charts import Look
 from usblkback_tui.ui.columns import COLUMNS
 from usblkback_tui.ui.detail import detail_lines, summary_lines
-from usblkback_tui.ui.eventlog import event_line
 from usblkback_tui.ui.filtering import disk_filter
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui.handshake import handshake_lines, lanes_made_of
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.livetable import LiveTable
+from usblkback_tui.ui.logpane import LogPane
+from usblkback_tui.ui.pending import pending_lines
 from usblkback_tui.ui.scene import DiskRow, Scene
 from usblkback_tui.ui.text import Line, clean
 from usblkback_tui.ui.views.base import Pane, Sheet, View, disk_title, of_disk
@@ -33,10 +34,10 @@ class OverviewView(View):
     NAME = "overview"
     TITLE = "Overview"
     FIRST = "#table"
+    FILTER = "filter disks: words or regexes, !not, dom:web, p99>5ms, writes>1k, err>0"
 
     def __init__(self) -> None:
         super().__init__()
-        self.disk_words = ""
         self.problems_only = False
         self.all_disks = False
         """The charts show all disks together."""
@@ -51,15 +52,16 @@ class OverviewView(View):
                     "lanes",
                     of_disk(_lanes, "handshake"),
                     title=disk_title("Handshake"),
-                    made_of=lambda scene: (scene.disk, moment_shown(scene.disk, scene.now) if scene.disk else 0),
+                    made_of=lambda scene: lanes_made_of(scene.disk, scene.now),
                 )
-                yield Pane("charts", self._charts, title=self._charts_title, made_of=self._charts_of)
-                yield Pane("events", event_lines, title=lambda scene: "Events", made_of=_log_of, follow=True)
+                yield Pane("charts", self._charts, title=self._charts_title, made_of=self._charts_of, patient=True)
+                yield LogPane("events")
             yield Pane(
                 "detail",
                 of_disk(_detail, "details"),
                 title=disk_title("Detail"),
-                made_of=lambda scene: (scene.disk, scene.disk_rates),
+                made_of=lambda scene: (scene.disk, scene.disk_rates, scene.pending and int(scene.now)),
+                patient=True,
             )
 
     # -- table ---------------------------------------------------------------------------------------------------
@@ -69,6 +71,7 @@ class OverviewView(View):
         return cast("LiveTable[DiskRow]", self.query_one("#table", LiveTable))
 
     def show_scene(self, scene: Scene) -> None:
+        self._busy = self.scene is not None and self.scene.second != scene.second  # every row has new rates
         self.scene = scene
         self.show_table()
         super().show_scene(scene)
@@ -79,17 +82,19 @@ class OverviewView(View):
         if scene is None:
             return
         table = self.table
-        wanted = disk_filter(self.disk_words)
+        wanted = disk_filter(self.words)
         every = scene.rows()
-        rows = [row for row in every if wanted.matches(row) and (not self.problems_only or row.disk.health.unwell)]
-        empty = empty_lines(scene.snapshot, bool(every), self.problems_only and not self.disk_words)
+        rows = every
+        if self.words or self.problems_only:
+            rows = [row for row in every if wanted.matches(row) and (not self.problems_only or row.disk.health.unwell)]
+        empty = empty_lines(scene.snapshot, bool(every), self.problems_only and not self.words)
         if table.empty != empty:
             table.empty = empty
             table.refresh()
         table.set_rows(rows)
         notes = [f"{len(rows)} of {len(every)}"] if len(rows) != len(every) else []
         notes += ["problems only"] if self.problems_only else []
-        notes += [f"filter: {clean(self.disk_words)}"] if self.disk_words else []
+        notes += [f"filter: {clean(self.words)}"] if self.words else []
         title = "Disks" + "".join(f" · {note}" for note in notes)
         box = self.query_one("#disks")
         if box.border_title != title:
@@ -142,18 +147,9 @@ def _lanes(scene: Scene, width: int, height: int) -> Sequence[Line]:
 
 def _detail(scene: Scene, width: int, height: int) -> Sequence[Line]:
     assert scene.disk is not None
+    if scene.pending is not None:
+        return pending_lines(scene.pending, scene.now, width)
     return (detail_lines if height > 8 else summary_lines)(scene.disk, scene.disk_rates, width)
-
-
-def _log_of(scene: Scene) -> object:
-    return scene.log, tuple((domain.domid, domain.name) for domain in scene.snapshot.domains)
-
-
-def event_lines(scene: Scene, width: int, height: int) -> Sequence[Line]:
-    """The log, newest last."""
-    names = {domain.domid: domain.name for domain in scene.snapshot.domains}
-    lines = [event_line(event, names.get(event.domid, "") if event.domid is not None else "") for event in scene.log]
-    return lines or [(("Nothing has happened yet.", "muted"),)]
 
 
 def empty_lines(snapshot: Snapshot, hidden: bool, problems: bool) -> tuple[Line, ...]:

@@ -129,7 +129,7 @@ class StoreView(View):
     def show_scene(self, scene: Scene) -> None:
         self.scene = scene
         disk = scene.disk
-        if disk is not None and disk.key != self._of:
+        if disk is not None and disk.key != self._of and scene.pending is None:
             self._of = disk.key
             self.show_path(backend_path(scene.snapshot.domid, disk.kind, disk.domid, disk.devid))
         self._arrange()

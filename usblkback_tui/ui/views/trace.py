@@ -109,7 +109,7 @@ class TraceView(View):
 
     def look(self) -> Look | None:
         disk = self.scene.disk if self.scene else None
-        if disk is None or self.scene is None or self.scene.is_foreign:
+        if disk is None or self.scene is None or not self.scene.is_ours:
             return None
         domid, devid = disk.key
         highest: dict[int, int] = {}

@@ -41,6 +41,7 @@ class SimHost:
         self._news = threading.Condition()
         self._tokens: set[str] = set()
         self._woken = False
+        self._rivals: dict[str, str] = {}
 
     def add_guest(self, settings: GuestSettings, options: GuestOptions | None = None) -> SimGuest:
         """A running Linux with the load of ``settings``; it has no disk until one is attached.  Raises HostError."""
@@ -49,6 +50,10 @@ class SimHost:
     def show_statistics(self, folder: str) -> None:
         """Say where a model of the kernel's block backend keeps its statistics; see ``Caps.vbd_statistics``."""
         self.caps = replace(self.caps, vbd_statistics=folder)
+
+    def add_rival(self, kind: str, who: str) -> None:
+        """From now on somebody else serves a kind in domain 0, too."""
+        self._rivals[kind] = who
 
     # Host ------------------------------------------------------------------------------------------------------------
 
@@ -133,7 +138,7 @@ class SimHost:
         return self.hypervisor.bind(domid, port, self.domid())
 
     def rivals(self) -> dict[str, str]:
-        return {}
+        return dict(self._rivals)
 
     def readiness(self) -> tuple[Readiness, ...]:
         return (Readiness("embedded host", ok=True, seen=f"{len(self.domains()) - 1} guests in this process"),)

@@ -428,6 +428,8 @@ int front_run(front *f, const front_load *load, int what)
 		if (index_load(f->s.ring, RING_RSP_PROD) == f->rsp_cons)
 			sleep_for_event(f, late);
 	}
+	if (result == FRONT_DONE)
+		(void)more_after_event(f); /* nothing is under way: as an interrupt handler leaves the ring */
 	free(f->busy);
 	f->busy = NULL;
 	return result;
