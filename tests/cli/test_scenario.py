@@ -38,7 +38,7 @@ def test_a_scenario_is_played_and_found() -> None:
 
 def test_on_a_terminal_it_is_on_the_screen(tmp_path: Path) -> None:
     with terminal(tmp_path, "demo", "--scenario", "three-of-four") as screen:
-        screen.wait_for(lambda: "ring-ref3 is missing" in screen.text())
+        screen.wait_for(lambda: "frontend key ring" in screen.text() and "1 problem" in screen.text())
         screen.process.send_signal(signal.SIGTERM)
         screen.wait_for(screen.ended)
         assert screen.process.returncode == 0

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,17 +19,15 @@ from usblkback_tui.engine.snapshot import Severity
 from usblkback_tui.protocol.errors import UserError
 
 
-def explained(
-    r: Rig, image: Path, vdev: str = "xvdb", mode: str = "w", **options: object
-) -> dict[str, tuple[str, str]]:
-    plan = r.engine.plan(AttachRequest("g1", str(image), vdev, mode, DiskOptions(**options)))  # type: ignore[arg-type]
+def explained(r: Rig, image: Path, vdev: str = "xvdb", mode: str = "w", **options: Any) -> dict[str, tuple[str, str]]:
+    plan = r.engine.plan(AttachRequest("g1", str(image), vdev, mode, DiskOptions(**options)))
     return {one.about: (one.severity.value, one.sentence) for one in plan.explained}
 
 
 def test_everything_is_looked_at_and_nothing_changed(tmp_path: Path) -> None:
     with rig(tmp_path) as r:
         guest, image = r.guest(), r.image()
-        before, stat = r.store(), image.stat()
+        before = r.store()
         said = explained(r, image)
         assert list(said) == ["vdev", "kind", "rights", "lock", "size", "partitions", "discard"]
         assert {severity for severity, _ in said.values()} <= {"good", "info"}
@@ -36,7 +38,7 @@ def test_everything_is_looked_at_and_nothing_changed(tmp_path: Path) -> None:
         assert said["size"][1] == f"16 MiB, {16 * MIB // 512} sectors of 512 bytes, a multiple of 4096"
         assert said["partitions"][1] == "none at 512 or 4096, no known file system"
         assert r.store() == before
-        assert (image.stat().st_mtime_ns, image.stat().st_size) == (stat.st_mtime_ns, stat.st_size)
+        assert image.read_bytes() == bytes(16 * MIB)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_everything_is_looked_at_and_nothing_changed(tmp_path: Path) -> None:
     ],
 )
 def test_a_partition_table_of_either_sector_size(
-    tmp_path: Path, at: int, options: dict[str, int], severity: str, words: str
+    tmp_path: Path, at: int, options: dict[str, Any], severity: str, words: str
 ) -> None:
     with rig(tmp_path) as r:
         r.guest()
@@ -78,12 +80,25 @@ def test_what_may_go_wrong(tmp_path: Path) -> None:
         assert "qemu-img convert" in explained(r, image)["partitions"][1]
 
 
+@contextmanager
+def reader_of(image: Path) -> Iterator[None]:
+    """Another process that reads it, and keeps others from writing."""
+    lock = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_SH); print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", lock, str(image)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate()
+
+
 def test_who_has_the_lock(tmp_path: Path) -> None:
     with rig(tmp_path) as r:
         r.guest()
         image = r.image()
-        with image.open("rb") as reader:
-            fcntl.flock(reader, fcntl.LOCK_SH)
+        with reader_of(image):
             assert "read-only, beside" in explained(r, image, mode="r")["lock"][1]
             with pytest.raises(UserError, match="is locked by"):
                 explained(r, image)

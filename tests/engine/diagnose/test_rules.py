@@ -85,6 +85,7 @@ def test_the_cd_of_an_emulated_drive_may_wait() -> None:
     """QEMU's backend offers it, and an HVM guest uses the emulated one."""
     cd = _waiting("qdisk", device_type="cdrom")
     assert ids(foreign=(cd,)) == []
+    assert ids(foreign=(cd, replace(a_foreign_disk(), devid=51760))) == [], "nor is it for another kind's driver"
     assert ids(foreign=(replace(cd, kind="usblkback"),)) == ["FE-NO-CDROM"]
 
 

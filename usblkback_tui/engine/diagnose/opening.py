@@ -94,6 +94,8 @@ def _odd_vdev(case: Case) -> Found | None:
 def _unseen_kind(case: Case) -> Found | None:
     if not _untouched(case) or case.kind == "vbd" or case.neighbours != {"vbd"}:
         return None
+    if case.at_back("device-type") == "cdrom":
+        return None
     return Found(
         f"the guest uses its disks of kind vbd and has not looked at this one of kind {case.kind}, as illumos does",
         front_keys(case, "backend"),
