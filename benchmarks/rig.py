@@ -8,6 +8,7 @@ without one it only holds the disks and the screen until SIGTERM.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -127,7 +128,7 @@ def _carry_out(order: Order, engine: Engine, settings: Settings, guest: SimGuest
         return 0
     if order.seconds:
         threading.Thread(target=_then_leave, args=(measured,), daemon=True).start()
-    app = UsblkApp(engine, title="bench", refresh_hz=settings.ui.refresh_hz)
+    app = UsblkApp(engine, title="bench", refresh_hz=settings.ui.refresh_hz, when_shown=gc.freeze)
     signal.signal(signal.SIGTERM, lambda number, frame: app.exit())
     app.run()
     return app.return_code or 0

@@ -25,9 +25,9 @@ from usblkback_tui.ui.outcome import Outcome
 class FakeEngine(FakeBackend):
     """A backend that can be stopped."""
 
-    def plan(self, request: AttachRequest) -> AttachPlan:
+    def plan(self, request: AttachRequest, *, later: bool = False) -> AttachPlan:
         self.say(f"asked for {request.image}")
-        return super().plan(request)
+        return super().plan(request, later=later)
 
     def stop(self, force_after: float) -> None:
         print(f"engine stopped, force after {force_after:g} s", file=sys.stderr, flush=True)

@@ -34,6 +34,13 @@ def connected(r: Rig, guest: SimGuest, frontend: str) -> bool:
     return disk is not None and disk.backend_state is S.CONNECTED and guest.state("xvda") is there and disk.rings != ()
 
 
+def closes(r: Rig) -> int:
+    """How often the backend was Closed."""
+    disk = r.disk("g1", "xvda")
+    assert disk is not None
+    return sum(change.end == "backend" and change.new is S.CLOSED for change in disk.transitions)
+
+
 def start(r: Rig, frontend: str, **options: object) -> SimGuest:
     guest = r.guest(load=LOAD, options=GuestOptions(autostart=False, frontend=frontend, **options))  # type: ignore[arg-type]
     r.engine.attach(AttachRequest("g1", str(r.image()), "xvda"))
@@ -105,7 +112,8 @@ def test_it_takes_over_from_a_driver_that_closed_nothing(tmp_path: Path, fronten
         works(guest)
         for _ in range(3):
             guest.start_load()
+            before = closes(r)
             guest.restart_driver("xvda", clean=False)
-            wait_for(lambda: connected(r, guest, frontend))
+            wait_for(lambda before=before: closes(r) > before and connected(r, guest, frontend))  # type: ignore[misc]
         guest.stop_load()
         assert guest.verify().ok

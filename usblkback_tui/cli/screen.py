@@ -8,6 +8,7 @@ leave starts a watchdog: when the UI is not gone in time, another thread does wh
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -87,6 +88,8 @@ def show(
         keys=dict(settings.keys),
         state=state,
         alerts=settings.alerts,
+        # what is there by now stays; without it each full collection would go through it, which stops the keyboard
+        when_shown=gc.freeze,
     )
     way_out = _WayOut(app, after)
     outcome = None

@@ -79,6 +79,7 @@ class UsblkApp(App[Outcome]):
         keys: Mapping[str, Sequence[str]] | None = None,
         state: UiState | None = None,
         alerts: AlertSettings | None = None,
+        when_shown: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``engine_stays``: the engine does not end with this program, so leaving asks nothing.
@@ -87,8 +88,8 @@ class UsblkApp(App[Outcome]):
         UserError.  ``detach_seconds`` is what a guest is given to let go of a disk.  ``keys`` are those of ``[keys]``;
         UserError when they clash, and for a ``theme`` that is neither Textual's nor one of ``themes``, the operator's
         own.  ``state`` is what the screens were like when they were left; its theme wins while there is one.
-        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``clock`` measures what the
-        screens cost.
+        ``alerts`` are the thresholds of which the operator is told; None: of nothing.  ``when_shown`` is called once,
+        after the first moment was drawn.  ``clock`` measures what the screens cost.
         """
         super().__init__()
         self.backend = backend
@@ -125,6 +126,7 @@ class UsblkApp(App[Outcome]):
         """What the operator was told of and still goes on."""
         self.gauges = Gauges(clock, refresh_hz)
         self._clock = clock
+        self._when_shown = when_shown
 
     def get_default_screen(self) -> Screen[None]:
         return self.main
@@ -177,6 +179,9 @@ class UsblkApp(App[Outcome]):
                 self._alert()
         self.gauges.ticked(self._clock() - begin)
         self._look()
+        if self._when_shown is not None:
+            self.call_after_refresh(self._when_shown)
+            self._when_shown = None
 
     def _alert(self) -> None:
         """Tell of thresholds that were crossed since the last look; of one that goes on, once."""

@@ -123,6 +123,20 @@ def moment_shown(disk: DiskView, now: float) -> float:
     return now if now - max(disk.frontend_since, disk.backend_since) < 10 else math.floor(now)
 
 
+def lanes_made_of(disk: DiskView | None, now: float) -> object:
+    """All that :func:`handshake_lines` depends on; counters, which go on all the time, are no part of it."""
+    return disk and (
+        disk.key,
+        disk.transitions,
+        disk.writes,
+        disk.frontend_state,
+        disk.backend_state,
+        disk.expected,
+        disk.health,
+        moment_shown(disk, now),
+    )
+
+
 def _label(text: str) -> Span:
     return fit(text, LABEL), "muted"
 

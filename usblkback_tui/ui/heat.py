@@ -18,6 +18,10 @@ ROWS = 25
 """Octaves, each from one power of two of nanoseconds to the next; the last takes what is slower than 17 s."""
 
 
+MOST = 0xFFFF_FFFF
+"""Requests that a column can hold in a row."""
+
+
 def row_floor(row: int) -> int:
     """Nanoseconds from which on row ``row`` counts."""
     return bucket_floor(4 * (LOWEST + row))
@@ -71,7 +75,10 @@ def rows(old: Histogram, new: Histogram) -> array[int]:
 
 def summed(columns: Sequence[array[int]]) -> array[int]:
     """Several columns as one."""
-    return array("I", [_held(sum(row)) for row in zip(*columns, strict=True)]) if columns else _no_counts()
+    if not columns:
+        return _no_counts()
+    sums = list(map(sum, zip(*columns, strict=True)))
+    return array("I", sums if max(sums) <= MOST else map(_held, sums))
 
 
 def together(heats: Iterable[Heat]) -> Heat:
@@ -82,4 +89,4 @@ def together(heats: Iterable[Heat]) -> Heat:
 
 def _held(count: int) -> int:
     """At most what a column can hold."""
-    return min(count, 0xFFFF_FFFF)
+    return min(count, MOST)

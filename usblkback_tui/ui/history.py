@@ -192,7 +192,9 @@ class History:
             return self._tracks.get(key)
         for one in self._late[taken:]:
             if (rates := one.rates.get(key)) is not None:
-                self._tracks.setdefault(key, Track()).repeat(rates, one.heats.get(key), one.seconds)
+                if (track := self._tracks.get(key)) is None:
+                    track = self._tracks[key] = Track()
+                track.repeat(rates, one.heats.get(key), one.seconds)
         self._taken[key] = len(self._late)
         return self._tracks.get(key)
 

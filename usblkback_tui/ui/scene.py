@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from usblkback_tui.engine.rates import Rates
 from usblkback_tui.engine.snapshot import DiskView, Event, PendingAttach, Snapshot
@@ -16,8 +17,7 @@ from usblkback_tui.ui.pending import pending_key, pending_view
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class DiskRow:
+class DiskRow(NamedTuple):
     """One row of the table.  ``rates`` is None until they were measured."""
 
     disk: DiskView

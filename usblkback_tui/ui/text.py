@@ -69,7 +69,7 @@ def plain(line: Line) -> str:
 
 def line_width(line: Line) -> int:
     """Terminal cells a line takes."""
-    return sum([cells(text) for text, _ in line])
+    return cells("".join([text for text, _ in line]))
 
 
 def wrap(text: str, width: int, style: str, rows: int) -> list[Line]:

@@ -99,7 +99,7 @@ class Story:
         if world.back_state is not S.UNKNOWN:
             self._leave()
             world.guest.ended.extend(  # umount: the load of a frontend that was busy ends
-                (driver, driver._queues.rings[0])  # type: ignore[attr-defined, misc]
+                (driver, driver._queues.rings[0])  # type: ignore[attr-defined]
                 for driver in world.guest.bus.drivers.values()
                 if driver.running and driver._queues is not None
             )

@@ -245,7 +245,7 @@ class World:
 
     def state(self) -> tuple[object, ...]:
         """Everything that what happens next depends on."""
-        disks = ()
+        disks: tuple[object, ...] = ()
         if self.engine is not None:
             disks = tuple(
                 (

@@ -14,19 +14,27 @@
 
 enum way { WAY_MMAP, WAY_SYNC, WAY_URING, NR_WAYS };
 
-/* Sizes that are judged apart: up to 16 KiB, up to 256 KiB, more. */
+/* Sizes that are judged apart: up to 16 KiB, up to 256 KiB, more.  The larger, the fewer requests tell as much. */
 enum { NR_SIZES = 3 };
 
-#define SAMPLE_EVERY 8u		/* requests; looking at the clock is not free */
-#define TRIAL 512u		/* requests */
-#define FIRST_STRETCH 16384u	/* requests by the winner until the other is tried again; doubled each time it wins */
-#define LONGEST_STRETCH (1u << 22)
+static const struct pace {
+	uint32_t sample_every;		/* requests; looking at the clock is not free */
+	uint32_t trial;			/* requests */
+	uint32_t first_stretch;		/* requests by the winner until the other is tried again; doubled each time it wins */
+	uint32_t longest_stretch;
+	uint32_t waiting_stretch;	/* reads through io_uring until it is seen whether they are cached by now */
+} paces[NR_SIZES] = {
+	{ 8, 512, 16384, 1u << 22, 4096 },
+	{ 1, 64, 2048, 1u << 19, 512 },
+	{ 1, 16, 512, 1u << 17, 128 },
+};
+
 #define SLOW_NS 20000u		/* no copy of a few pages takes that long: perhaps the disk was waited for */
 #define WAITS 3u		/* of so many in a stretch: then it is the disk's speed that counts */
-#define WAITING_STRETCH 4096u	/* reads through io_uring until it is seen whether they are cached by now */
 #define WAITING_TRIAL 32u
 
 struct choice {
+	const struct pace *pace;
 	bool write;
 	enum way way;			/* now */
 	bool trial;
@@ -77,15 +85,15 @@ static void decide(struct io_auto *a, struct choice *choice)
 		return take_up(choice, a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, WAITING_TRIAL);
 	settle_cost(choice);
 	if (!a->ways[WAY_MMAP])
-		return take_up(choice, WAY_SYNC, false, FIRST_STRETCH);
+		return take_up(choice, WAY_SYNC, false, choice->pace->first_stretch);
 	if (!choice->trial || !choice->cost_ns[other])
-		return take_up(choice, other, true, TRIAL);
+		return take_up(choice, other, true, choice->pace->trial);
 	best = choice->cost_ns[WAY_MMAP] <= choice->cost_ns[WAY_SYNC] ? WAY_MMAP : WAY_SYNC;
-	choice->stretch = best == was ? FIRST_STRETCH : choice->stretch * 2;
-	if (choice->stretch < FIRST_STRETCH)
-		choice->stretch = FIRST_STRETCH;
-	if (choice->stretch > LONGEST_STRETCH)
-		choice->stretch = LONGEST_STRETCH;
+	choice->stretch = best == was ? choice->pace->first_stretch : choice->stretch * 2;
+	if (choice->stretch < choice->pace->first_stretch)
+		choice->stretch = choice->pace->first_stretch;
+	if (choice->stretch > choice->pace->longest_stretch)
+		choice->stretch = choice->pace->longest_stretch;
 	take_up(choice, best, false, choice->stretch);
 }
 
@@ -107,9 +115,9 @@ static bool disk_was_read(struct io_auto *a)
 static void do_not_wait(struct io_auto *a, struct choice *choice)
 {
 	if (!choice->write && a->ways[WAY_URING])
-		take_up(choice, WAY_URING, false, WAITING_STRETCH);
+		take_up(choice, WAY_URING, false, choice->pace->waiting_stretch);
 	else if (choice->write && choice->way == WAY_MMAP)
-		take_up(choice, WAY_SYNC, false, LONGEST_STRETCH);
+		take_up(choice, WAY_SYNC, false, choice->pace->longest_stretch);
 }
 
 static long page_faults(void)
@@ -147,7 +155,7 @@ static int move(struct io_auto *a, struct usblk_req *req)
 		decide(a, choice);
 	if (a->io.kind != a->ways[choice->way]->kind)
 		__atomic_store_n(&a->io.kind, a->ways[choice->way]->kind, __ATOMIC_RELAXED);
-	if (choice->way != WAY_URING && choice->tick++ % SAMPLE_EVERY == 0)
+	if (choice->way != WAY_URING && choice->tick++ % choice->pace->sample_every == 0)
 		return measured(a, choice, req);
 	return a->ways[choice->way]->submit(a->ways[choice->way], req);
 }
@@ -237,8 +245,11 @@ struct usblk_io *usblk_io_auto_create(const struct usblk_vbd *vbd)
 	}
 	for (int write = 0; write < 2; write++) {
 		for (int i = 0; i < NR_SIZES; i++) {
-			a->choices[write][i].write = write;
-			take_up(&a->choices[write][i], a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, TRIAL);
+			struct choice *choice = &a->choices[write][i];
+
+			choice->write = write;
+			choice->pace = &paces[i];
+			take_up(choice, a->ways[WAY_MMAP] ? WAY_MMAP : WAY_SYNC, true, choice->pace->trial);
 		}
 	}
 	a->io.kind = a->ways[a->choices[0][0].way]->kind;

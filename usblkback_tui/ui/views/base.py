@@ -110,6 +110,8 @@ class View(Vertical):
         self._panes: list[Pane] = []
         """Its panes, which are there from the beginning on; those that were drawn last come last."""
         self._in_turn = False
+        self._busy = False
+        """This tick has enough to do without the panes that are much work."""
         self.expanded: Widget | None = None
         """The pane that has the whole screen."""
 
@@ -122,7 +124,9 @@ class View(Vertical):
             self._panes = list(self.query(Pane))
         drawn: Pane | None = None
         for pane in self._panes:
-            if not (pane.patient and drawn and self._in_turn) and pane.show_scene(scene) and pane.patient:
+            if pane.patient and self._in_turn and (drawn or self._busy):
+                continue
+            if pane.show_scene(scene) and pane.patient:
                 drawn = pane
         if drawn is not None:
             self._panes.remove(drawn)

@@ -12,7 +12,7 @@ from textual.binding import BindingType
 
 from usblkback_tui.ui.actions import bindings
 from usblkback_tui.ui.diagnosis import diagnosis_lines
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui.handshake import handshake_lines, lanes_made_of
 from usblkback_tui.ui.scene import Scene
 from usblkback_tui.ui.sequence import HEAD, sequence_lines, step_lines, steps_of
 from usblkback_tui.ui.text import Line
@@ -78,11 +78,7 @@ class HandshakeView(View):
             "swim",
             of_disk(self._lanes, "handshake"),
             title=disk_title("Handshake"),
-            made_of=lambda scene: (
-                scene.disk,
-                moment_shown(scene.disk, scene.now) if scene.disk else 0,
-                self.step if self._chosen else None,
-            ),
+            made_of=lambda scene: (lanes_made_of(scene.disk, scene.now), self.step if self._chosen else None),
         )
         yield Pane(
             "diagnosis",

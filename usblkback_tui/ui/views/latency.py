@@ -80,7 +80,7 @@ class LatencyView(View):
             "percentiles",
             of_disk(self._percentiles, "percentiles"),
             title=lambda scene: f"Percentiles · {clean(scene.disk.title) if scene.disk else 'no disk'}",
-            made_of=lambda scene: (scene.disk and scene.disk.latency, scene.window and id(scene.window)),
+            made_of=self._percentiles_of,
             patient=True,
         )
         yield ChartsPane("timecharts", self._charts, title=self._charts_title, made_of=self._made_of, patient=True)
@@ -121,6 +121,11 @@ class LatencyView(View):
         assert disk is not None
         before = scene.window.disk(disk.key) if scene.window else None
         return percentile_lines(disk, before, scene.window_seconds, width)
+
+    def _percentiles_of(self, scene: Scene) -> object:
+        """Once a second, as soon as something was measured."""
+        disk = scene.disk
+        return disk and (disk.key, scene.second or disk.latency, id(scene.window), scene.end)
 
     def _charts(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         third = (width - 4) // 3

@@ -15,7 +15,7 @@ from usblkback_tui.ui.charts import Look
 from usblkback_tui.ui.columns import COLUMNS
 from usblkback_tui.ui.detail import detail_lines, summary_lines
 from usblkback_tui.ui.filtering import disk_filter
-from usblkback_tui.ui.handshake import handshake_lines, moment_shown
+from usblkback_tui.ui.handshake import handshake_lines, lanes_made_of
 from usblkback_tui.ui.history import LEVELS
 from usblkback_tui.ui.livetable import LiveTable
 from usblkback_tui.ui.logpane import LogPane
@@ -52,7 +52,7 @@ class OverviewView(View):
                     "lanes",
                     of_disk(_lanes, "handshake"),
                     title=disk_title("Handshake"),
-                    made_of=lambda scene: (scene.disk, moment_shown(scene.disk, scene.now) if scene.disk else 0),
+                    made_of=lambda scene: lanes_made_of(scene.disk, scene.now),
                 )
                 yield Pane("charts", self._charts, title=self._charts_title, made_of=self._charts_of, patient=True)
                 yield LogPane("events")
@@ -61,6 +61,7 @@ class OverviewView(View):
                 of_disk(_detail, "details"),
                 title=disk_title("Detail"),
                 made_of=lambda scene: (scene.disk, scene.disk_rates, scene.pending and int(scene.now)),
+                patient=True,
             )
 
     # -- table ---------------------------------------------------------------------------------------------------
@@ -70,6 +71,7 @@ class OverviewView(View):
         return cast("LiveTable[DiskRow]", self.query_one("#table", LiveTable))
 
     def show_scene(self, scene: Scene) -> None:
+        self._busy = self.scene is not None and self.scene.second != scene.second  # every row has new rates
         self.scene = scene
         self.show_table()
         super().show_scene(scene)
