@@ -12,7 +12,7 @@ from tests.engine.interleave.hypervisor import Dom, Hypervisor
 from usblkback_tui.engine.host.seam import HostError, Put, Remove
 from usblkback_tui.engine.host.sim._sim import lib
 from usblkback_tui.engine.host.sim.guest.driver import Driver
-from usblkback_tui.engine.host.sim.guest.frontends.steps import Erase, Listen, Published, Read, Wait, What, Write
+from usblkback_tui.engine.host.sim.guest.frontends.steps import Erase, Listen, Published, Read, Step, Wait, What, Write
 from usblkback_tui.engine.host.sim.guest.hypercalls import Refused
 from usblkback_tui.engine.host.sim.guest.xenbus import TOKEN, Xenbus
 from usblkback_tui.engine.host.sim.load import GuestOptions, Load
@@ -164,6 +164,21 @@ class Notebook:
         """Part of the interface."""
 
 
+def _kind(step: Step | None) -> str:
+    """Steps of one kind that follow each other are done together; those that nobody else notices have none."""
+    match step:
+        case Read():
+            return "read"
+        case Write(keys):
+            return "state" if any(key.endswith("/state") for key in keys) else "keys"
+        case Erase():
+            return "erase"
+        case Wait() | Listen():
+            return "state"
+        case _:
+            return ""
+
+
 class Guest:
     """One life of a domain with one kind of frontend."""
 
@@ -239,11 +254,9 @@ class Guest:
 
     def _step(self, driver: Driver) -> None:
         """One step that others can see or that sees what others do, and those after it that concern nobody."""
-        reading = isinstance(driver._step, Read)
+        what = _kind(driver._step)
         driver.go_one_step()
-        while driver.ready and not isinstance(driver._step, (Write, Erase, Wait, Listen)):
-            if isinstance(driver._step, Read) and not reading:
-                break
+        while driver.ready and (kind := _kind(driver._step)) in (what, "") and kind != "state":
             driver.go_one_step()
         if driver.front.failure and driver.front.failure not in self.failures:
             self.failures.append(driver.front.failure)

@@ -57,6 +57,7 @@ class World:
         self.paused = False
         self.yanked = False
         """A disk was taken away before its ends were Closed."""
+        self._read_events = 0
         self._may_leave_closed = True
         self._image = "/a.img"
         self._boot()
@@ -108,6 +109,7 @@ class World:
             self.paused = False
 
     def start_engine(self) -> None:
+        self._read_events = 0
         self.backend = Backend(self.hypervisor, self._backend_wrote)
         kinds = ("vbd",) if self.kind == "vbd" else ("usblkback",)
         self.engine = Engine(self.backend, Settings(engine=EngineSettings(kinds=kinds)))
@@ -259,9 +261,10 @@ class World:
                 )
                 for d in (*self.engine._disks.values(), *self.engine._leftover)
             )
-        driver = self.guest.driver
+        driver, store = self.guest.driver, self.hypervisor.store
         return (
-            tuple(sorted(self.hypervisor.store.dump("/local").items())),
+            self.dom.domid,
+            tuple(sorted((store.dump(self.front) | store.dump(self.back)).items())),
             disks,
             tuple(sorted(self.backend.tokens)) if self.backend else None,
             tuple((job.name, job.ready) for job in self.jobs),
@@ -279,9 +282,10 @@ class World:
 
     def check(self) -> None:
         if self.engine is not None:
-            errors = [event.text for event in self.engine.events(0) if "internal error" in event.text]
-            if errors:
-                raise self.broken(errors[0])
+            for event in self.engine.events(self._read_events):
+                self._read_events = event.seq
+                if "internal error" in event.text:
+                    raise self.broken(event.text)
         if not self.hurt:
             if self.guest.failures:
                 raise self.broken("the frontend gave up")
