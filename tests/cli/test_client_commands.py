@@ -69,6 +69,14 @@ def test_status_without_disks(cli: Cli, engine: ControlServer, backend: FakeBack
     assert "0 of 64 disks" in shown.out
 
 
+def test_status_has_what_waits(cli: Cli, engine: ControlServer, backend: FakeBackend) -> None:
+    backend.attach_later(AttachRequest("la\x1bte", "/img", "xvdb"))
+    assert cli("status").out.endswith("waits for domain la\\x1bte: xvdb = /img\n")
+    backend.attach_later(AttachRequest("late", "/img", "xvdb"), 60.0)
+    (one,) = json.loads(cli("status", "--json").out)["pending"]
+    assert (one["domain"], one["vdev"], one["until"] - one["since"]) == ("late", "xvdb", 60.0)
+
+
 def test_status_as_json(cli: Cli, engine: ControlServer) -> None:
     shown = cli("status", "--json")
     document = json.loads(shown.out)

@@ -23,6 +23,7 @@ def test_a_disk_is_attached_when_its_domain_appears(tmp_path: Path) -> None:
         request = AttachRequest("late", str(r.image()), "xvdc", "r", DiskOptions(max_queues=1))
         plan = r.engine.plan(request, later=True)
         assert (plan.domid, plan.domain, plan.writes) == (-1, "late", ())
+        assert "gets n0,rN and the guest's nN,r0" in " ".join(one.sentence for one in plan.explained)
         assert dict(plan.offers)["multi-queue-max-queues"] == "1"
         pending = r.engine.attach_later(request)
         assert r.engine.snapshot().pending == (pending,)

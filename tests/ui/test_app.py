@@ -405,6 +405,19 @@ async def test_the_log_is_searched_and_filtered_by_severity() -> None:
         await until(pilot, lambda: len(log.lines) == len(backend.log))
 
 
+async def test_another_engine_has_another_log() -> None:
+    backend = FakeBackend(make_disk(3, "web"))
+    app = app_for(backend)
+    async with app.run_test(size=LARGE) as pilot:
+        await ticks(pilot)
+        await until(pilot, lambda: "frontend  Initialised" in shown(app, "events"))
+        backend.started += 1
+        backend.log.clear()
+        backend.say("the first thing of the new one")
+        await until(pilot, lambda: "the first thing of the new one" in shown(app, "events"))
+        assert "Initialised" not in shown(app, "events")
+
+
 async def test_going_to_a_time_and_back() -> None:
     backend = house()
     app = app_for(backend)

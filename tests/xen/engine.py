@@ -79,6 +79,14 @@ class Engine:
         assert found, f"{vdev} of {domain} is not among {disks}"
         return found[0]
 
+    def well(self, domain: str, vdev: str) -> Json:
+        """The disk once nothing is wrong with it: an emulated machine is slow under load, which is a finding."""
+        end = time.monotonic() + 180
+        while (disk := self.disk(domain, vdev))["health"]["sentence"] != "ok":
+            assert time.monotonic() < end, disk
+            time.sleep(1)
+        return disk
+
     def wait_disks(self, found: Callable[[list[Json]], bool], seconds: float = 180) -> list[Json]:
         """Wait until `found` is true of what `status --json` lists."""
         end = time.monotonic() + seconds

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         for line, disk in zip(lines, status["disks"], strict=True):
             sentence = one_line(disk["health"]["sentence"])
             print(line.removesuffix(sentence) + paint(sentence, disk["health"]["severity"]))
+    for one in status.get("pending", ()):
+        print(one_line(f"waits for domain {one['domain']}: {one['vdev']} = {one['image']}"))
     return 0
 
 

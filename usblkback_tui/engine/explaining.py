@@ -68,10 +68,11 @@ def _kind(kind: str, me: int, rivals: dict[str, str]) -> Explained:
 
 
 def _rights(me: int, domid: int) -> Explained:
+    guest = str(domid) if domid >= 0 else "N"  # a domain that is waited for has no number yet
     return Explained(
         "rights",
         Severity.GOOD,
-        f"the backend's directory gets n{me},r{domid} and the guest's n{domid},r{me}: each end writes its own and "
+        f"the backend's directory gets n{me},r{guest} and the guest's n{guest},r{me}: each end writes its own and "
         "reads the other's",
     )
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -37,8 +36,8 @@ class LogPane(Pane):
         self._at: int | None = None
         """``seq`` of the event one stands on."""
         self._names: dict[int, str] = {}
-        self._kept: dict[int, Line] = {}
-        """Lines as they were made, by ``seq``."""
+        self._kept: dict[int, tuple[Event, Line]] = {}
+        """Events with their lines as they were made, by ``seq``, which begins anew with another engine."""
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
@@ -48,7 +47,7 @@ class LogPane(Pane):
 
     def _draw_log(self, scene: Scene, width: int, height: int) -> Sequence[Line]:
         names = {domain.domid: domain.name for domain in scene.snapshot.domains}
-        if names != self._names or any(new.seq <= old.seq for old, new in pairwise(scene.log[:2])):
+        if names != self._names:
             self._names = names
             self._kept = {}
         events = at_level(scene.log, self.level)
@@ -64,11 +63,11 @@ class LogPane(Pane):
         return lines or [((self._nothing(bool(scene.log)), "muted"),)]
 
     def _line(self, event: Event) -> Line:
-        line = self._kept.get(event.seq)
-        if line is None:
+        kept = self._kept.get(event.seq)
+        if kept is None or kept[0] is not event:
             name = self._names.get(event.domid, "") if event.domid is not None else ""
-            line = self._kept[event.seq] = event_line(event, name)
-        return line
+            kept = self._kept[event.seq] = event, event_line(event, name)
+        return kept[1]
 
     def _nothing(self, hidden: bool) -> str:
         if not hidden:

@@ -44,8 +44,8 @@ from usblkback_tui.ui.views.trace import TraceView
 
 FULL_WIDTH, FULL_HEIGHT = 110, 36
 """From this size on every pane has a frame."""
-TURNS_HZ = 2.0
-"""From so many ticks a second on, panes that are much work are not all drawn in one."""
+TURNS_HZ, TURN_SECONDS = 4.0, 0.5
+"""From so many ticks a second on, no further apart than this, panes that are much work are not all drawn in one."""
 TREE_WIDTH = 136
 """From this width on the domains stand at the left, too."""
 
@@ -92,6 +92,7 @@ class MainScreen(Screen[None]):
         self._filtered: View | LogPane | None = None
         """What the words in the filter field are for, while it is shown."""
         self._looked: dict[str, float] = {}
+        self._ticked = 0.0
         self.recording = ""
         """How long something has been recorded, for the header."""
 
@@ -212,7 +213,10 @@ class MainScreen(Screen[None]):
     def show_model(self, model: Model) -> None:
         """A tick: show what is new."""
         self.model = model
-        self.refresh_view(tick=cast(Any, self.app).refresh_hz >= TURNS_HZ)
+        now = time.monotonic()
+        often = now - self._ticked < TURN_SECONDS and cast(Any, self.app).refresh_hz >= TURNS_HZ
+        self._ticked = now
+        self.refresh_view(tick=often)
 
     def refresh_view(self, *, tick: bool = False) -> None:
         """Bring everything on the screen up to date; on a ``tick`` what is much work takes turns."""

@@ -7,11 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from usblkback_tui.engine.api import Backend
 from usblkback_tui.engine.rates import Rates, between, together
 from usblkback_tui.engine.snapshot import Event, Snapshot
+from usblkback_tui.protocol.errors import UserError
 from usblkback_tui.ui import heat
 from usblkback_tui.ui.foreign import rates_of_foreign
 from usblkback_tui.ui.heat import Heat, heat_between
@@ -138,11 +140,13 @@ class Sampler:
         seconds = min(max(PAST_DISK_SECONDS / max(disks, 1), LEAST_PAST), MOST_PAST)
         before: deque[Snapshot] = deque(maxlen=WHOLE)
         measured: list[Sample] = []
-        for one in (*self._past(snapshot, seconds), snapshot):
-            if before:
-                measured.append(self._measured(before[-1], one))
-            before.append(one)
-        before.pop()
+        with suppress(UserError):  # what cannot be read is missing; that it cannot is said where it is looked at
+            for one in self._past(snapshot, seconds):
+                if before:
+                    measured.append(self._measured(before[-1], one))
+                before.append(one)
+        if before:
+            measured.append(self._measured(before[-1], snapshot))
         for one in before:
             self._kept(one)
         return tuple(measured)

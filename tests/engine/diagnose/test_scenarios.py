@@ -16,8 +16,9 @@ from usblkback_tui.engine.diagnose import RULES, diagnose
 from usblkback_tui.engine.diagnose.offline import diagnose_dump
 from usblkback_tui.engine.engine import Engine
 from usblkback_tui.engine.host.sim.host import SimHost
+from usblkback_tui.engine.host.sim.load import GuestOptions, Load
 from usblkback_tui.engine.scenarios import SCENARIOS, Scenario, Stage
-from usblkback_tui.engine.settings import EngineSettings, GuestSettings, Settings
+from usblkback_tui.engine.settings import FRONTENDS, EngineSettings, GuestSettings, Settings
 from usblkback_tui.engine.snapshot import Finding, Snapshot
 from usblkback_tui.engine.storedump import parse_dump
 from usblkback_tui.protocol.states import XenbusState as S
@@ -133,3 +134,30 @@ def test_a_healthy_disk_has_no_finding_from_attach_to_detach(tmp_path: Path) -> 
         wait_for(lambda: not s.engine.snapshot().disks)
         assert found(s) == ()
         assert in_dump(s) == []
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_no_driver_that_does_its_work_has_a_finding(tmp_path: Path, frontend: str) -> None:
+    with stage(tmp_path, kinds=("vbd", "usblkback")) as s:
+        guest = s.host.add_guest(GuestSettings("patient"), GuestOptions(frontend=frontend))
+        guest.set_load(Load(depth=2, span_bytes=1 << 20))
+        wait_for(lambda: any(domain.name == "patient" for domain in s.engine.snapshot().domains))
+        s.attach()
+        wait_for(lambda: found(s, 0.0) == () and guest.stats().reads > 20)
+        guest.stop_load()
+        wait_for(lambda: not any(disk.counters.in_flight for disk in s.engine.snapshot().disks))
+        assert [finding.id for finding in found(s)] == []
+        guest.shutdown()
+        wait_for(lambda: not s.engine.snapshot().disks)
+        assert found(s) == ()
+
+
+def test_illumos_and_a_kind_that_it_does_not_follow(tmp_path: Path) -> None:
+    with stage(tmp_path) as s:
+        s.host.add_guest(GuestSettings("patient"), GuestOptions(frontend="illumos"))
+        wait_for(lambda: any(domain.name == "patient" for domain in s.engine.snapshot().domains))
+        s.attach()
+        wait_for(lambda: [finding.id for finding in found(s)] == ["FE-WAIT-CONNECT"])
+        (disk,) = s.engine.snapshot().disks
+        s.vbd("vbd", disk.domid, {"state": "4", "physical-device": "fe:1"}, {"state": "4"}, devid=51712)
+        wait_for(lambda: [finding.id for finding in found(s)] == ["FE-KIND"])

@@ -28,6 +28,18 @@ def status_json(snapshot: Snapshot, *, pid: int, program: str) -> dict[str, Any]
             "max_disks": snapshot.max_disks,
         },
         "disks": [disk_json(disk) for disk in snapshot.disks],
+        "pending": [
+            {
+                "domain": one.domain,
+                "vdev": one.vdev,
+                "devid": one.devid,
+                "image": one.image,
+                "mode": one.mode,
+                "since": one.since,
+                "until": one.until,
+            }
+            for one in snapshot.pending
+        ],
     }
 
 

@@ -24,6 +24,7 @@ _STARTERS = {
 }
 
 
+_ILLUMOS = "an illumos guest follows backends of kind vbd alone: serve it as that kind"
 _TURNS = {Turn.FRONTEND: Party.FRONTEND, Turn.BACKEND: Party.BACKEND, Turn.TOOLSTACK: Party.TOOLSTACK}
 _EARLY = (S.UNKNOWN, S.INITIALISING)
 _OFFERED = (S.INITIALISED, S.CONNECTED)
@@ -92,7 +93,8 @@ def _odd_vdev(case: Case) -> Found | None:
 
 
 def _unseen_kind(case: Case) -> Found | None:
-    if not _untouched(case) or case.kind == "vbd" or case.neighbours != {"vbd"}:
+    half_way = case.front is S.INITIALISED and case.back is S.CONNECTED and not case.io_seen
+    if not (_untouched(case) or half_way) or case.kind == "vbd" or case.neighbours != {"vbd"}:
         return None
     if case.at_back("device-type") == "cdrom":
         return None
@@ -262,7 +264,7 @@ OPENING = (
         Severity.WARNING,
         Party.OPERATOR,
         _unseen_kind,
-        "no ring, while disks of kind vbd of the same guest are connected",
+        "not taken up or only half, while disks of kind vbd of the same guest are connected",
         ("serve it as kind vbd (engine.kinds) where the kernel's xen-blkback is not loaded",),
         seconds=PATIENCE,
         source="omnios#1541",
@@ -277,6 +279,7 @@ OPENING = (
         (
             "look whether the guest runs and has a PV block driver (lsmod there: xen_blkfront)",
             "an HVM guest that uses the emulated disk has to unplug it first",
+            _ILLUMOS,
         ),
         seconds=PATIENCE,
         source="QubesOS#3186, #2126, #2047; xen-troops rpi5#71",
@@ -299,7 +302,7 @@ OPENING = (
         Party.FRONTEND,
         _not_followed,
         "the backend is Connected, the frontend is not, and no request has come",
-        ("see the guest's console: it may be stalled, paused or at odds with what is offered",),
+        ("see the guest's console: it may be stalled, paused or at odds with what is offered", _ILLUMOS),
         seconds=PATIENCE,
         source="xen-blkfront, blkfront_connect",
     ),
